@@ -1,0 +1,51 @@
+// The errors that Dwindle raises. Libraries throw them and never print or exit.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace dwindle {
+
+// Base of all errors. `what()` says what is wrong, where, and what to do about it.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The model is not valid: malformed file, cycle, undefined value, contradicting shapes.
+class BadModel : public Error {
+ public:
+  using Error::Error;
+};
+
+// Input data (calibration, evaluation) does not fit the model.
+class BadData : public Error {
+ public:
+  using Error::Error;
+};
+
+// An option or argument is unknown or out of range.
+class BadOption : public Error {
+ public:
+  using Error::Error;
+};
+
+// The model is valid but uses something that Dwindle does not handle, named in the message.
+class Unsupported : public Error {
+ public:
+  using Error::Error;
+};
+
+// A file cannot be read or written.
+class IoError : public Error {
+ public:
+  using Error::Error;
+};
+
+// The user asked to stop. Nothing has been written.
+class Interrupted : public Error {
+ public:
+  Interrupted() : Error("interrupted") {}
+};
+
+}  // namespace dwindle
