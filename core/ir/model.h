@@ -1,0 +1,52 @@
+// Model: a graph with what ONNX says around it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/ir/graph.h"
+
+namespace dwindle {
+
+// A function local to the model: a graph whose inputs have no types and whose attributes may refer
+// to those of the calling node.
+struct Function {
+  std::string domain, name, overload;
+  std::vector<std::string> attributes;       // names without a default
+  std::vector<Attribute> default_attributes;
+  std::map<std::string, int64_t> opsets;
+  std::unique_ptr<Graph> graph;
+  std::string extra;
+};
+
+struct Model {
+  Model() : graph(std::make_unique<Graph>()) {}
+
+  int64_t ir_version = 8;
+  std::map<std::string, int64_t> opsets;  // domain to version; ai.onnx is ""
+  std::unique_ptr<Graph> graph;
+  std::vector<Function> functions;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::string extra;  // producer, doc string, training info, …, encoded
+
+  // Version of ai.onnx. Raises BadModel where the model imports none.
+  int64_t opset() const;
+  // The function that `node` calls, or null.
+  const Function* function_of(const Node& node) const;
+  // A copy that shares the bytes of the tensors.
+  Model clone() const;
+};
+
+// Copies the nodes of `from` to `to` before `before`, with values (initializers too) that
+// `values` does not map yet; adds them to `values`. Fresh names are given where names are taken.
+// Values of graphs outside `from` are used as they are where `values` does not map them.
+void copy_nodes(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values,
+                Node* before = nullptr);
+// Copies a whole graph, inputs and outputs included, into `to`, which is empty.
+void copy_graph(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values);
+
+}  // namespace dwindle

@@ -1,0 +1,45 @@
+// FloatExecutor: runs any Model whose ops are in the operator table, in floating point.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/ir/model.h"
+
+namespace dwindle {
+
+// Tensors by the name of the value they belong to.
+using TensorMap = std::map<std::string, Tensor>;
+
+// Called with each value that is observed, as soon as it is computed; from the running thread.
+using Observer = std::function<void(const Value& value, const Tensor& tensor)>;
+
+class FloatExecutor {
+ public:
+  // Prepares every node. `model` is not changed and must outlive the executor. Raises Unsupported,
+  // naming all ops that are not in the table, and BadModel for impossible attributes.
+  explicit FloatExecutor(const Model& model);
+  ~FloatExecutor();
+  FloatExecutor(FloatExecutor&&) noexcept;
+
+  // Runs with `feeds` for the graph inputs (those with an initializer may be left out) and returns
+  // the graph outputs. Shapes may change from run to run. Raises BadData where a name, dtype or
+  // shape does not fit the model's inputs, or what a kernel raises, with the node named.
+  TensorMap run(const TensorMap& feeds);
+
+  // `observer` is called for every value in `values` on each run from now on; values of nested
+  // graphs too, graph inputs included. An empty list stops it.
+  void observe(const std::vector<const Value*>& values, Observer observer);
+
+ private:
+  class Plan;
+  std::unique_ptr<Plan> plan_;
+};
+
+// Raises BadData where `tensor` does not fit what the graph declares of its input `value`.
+void check_feed(const Value& value, const Tensor& tensor);
+
+}  // namespace dwindle

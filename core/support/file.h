@@ -1,0 +1,50 @@
+// Files: memory-mapped reading, and writing that either happens whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace dwindle {
+
+// A whole file mapped for reading; pages are read when touched. Raises IoError where it cannot be
+// opened or is no regular file. The mapping lives as long as a copy of the pointer.
+class MappedFile {
+ public:
+  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  MappedFile() = default;
+  std::span<const std::byte> bytes_;
+};
+
+// Writes to a temporary file beside `path`; commit() makes it `path` (fsync, rename). Destroyed
+// without commit, it leaves `path` as it was and removes the temporary file. Follows a link at
+// `path`, keeps the mode of an existing file. Raises IoError that names the path.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  int descriptor() const { return descriptor_; }  // for protobuf's streams
+  void sync();    // fsync and close; commit() does it where it was not done
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
+}  // namespace dwindle

@@ -1,0 +1,76 @@
+// Pass: one change of a Model with a name, typed options and a result.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/ir/model.h"
+#include "core/support/progress.h"
+
+namespace dwindle {
+class Dataset;
+}
+
+namespace dwindle::passes {
+
+using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
+
+// One option of a pass: where the CLI flag, the Python argument and the reference page come from.
+struct OptionSpec {
+  std::string name;                  // kebab-case
+  OptionValue otherwise;             // the default; its alternative is the option's type
+  std::string help;
+  std::vector<std::string> choices;  // where not empty: the only valid strings
+};
+
+// Options of one pass by name, complete (defaults filled in) and checked against their specs.
+class Options {
+ public:
+  Options() = default;
+  explicit Options(std::map<std::string, OptionValue> values) : values_(std::move(values)) {}
+
+  template <typename T>
+  const T& get(const std::string& name) const {
+    return std::get<T>(values_.at(name));
+  }
+  const std::map<std::string, OptionValue>& values() const { return values_; }
+
+ private:
+  std::map<std::string, OptionValue> values_;
+};
+
+// What surrounds a run of passes.
+struct PassContext {
+  Dataset* calibration = nullptr;  // for passes that need data
+  Progress* progress = nullptr;    // may be null
+};
+
+struct PassResult {
+  bool changed = false;                   // whether the model is not the same as before
+  std::map<std::string, int64_t> counts;  // what was done how often
+  std::vector<std::string> notes;         // what a person should know, one line each
+};
+
+class Pass {
+ public:
+  virtual ~Pass() = default;
+  virtual PassResult run(Model& model, PassContext& context) = 0;
+};
+
+using PassFactory = std::unique_ptr<Pass> (*)(const Options& options);
+
+// One row of the registry.
+struct PassRow {
+  std::string_view name;     // kebab-case, verb-object
+  std::string_view summary;  // one line
+  std::vector<OptionSpec> options;
+  PassFactory make;
+  bool needs_calibration = false;
+};
+
+}  // namespace dwindle::passes

@@ -1,0 +1,29 @@
+// Pipeline: runs a list of passes over a model; verifies, prints and times after each on request.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "passes/pass.h"
+#include "passes/recipe.h"
+
+namespace dwindle::passes {
+
+struct PipelineOptions {
+  bool verify = true;            // check the model after each pass; an error names the pass
+  std::ostream* print = nullptr;  // print the model after each pass that changed it
+};
+
+struct PassReport {
+  std::string pass;
+  PassResult result;
+  double seconds = 0;
+};
+
+// Runs the recipe's passes in order. An error names the pass, the passes before it, and what the
+// pass says of the node. The model is then in an unspecified but destructible state.
+std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassContext& context,
+                                   const PipelineOptions& options = {});
+
+}  // namespace dwindle::passes

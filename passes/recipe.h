@@ -1,0 +1,30 @@
+// Recipe: an ordered list of passes with options, as data.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "passes/pass.h"
+
+namespace dwindle::passes {
+
+struct Step {
+  std::string pass;
+  std::map<std::string, OptionValue> options;
+};
+
+struct Recipe {
+  std::vector<Step> steps;
+};
+
+// JSON: {"passes": ["fold-constants", {"pass": "quantize-static", "per-tensor": true}]}, or the
+// bare list. Raises BadOption with the place of a syntax error, or for unknown passes and options.
+Recipe parse_recipe(std::string_view json);
+std::string to_json(const Recipe& recipe);
+
+// The passes of `dwindle simplify`, in order.
+Recipe simplify_recipe();
+
+}  // namespace dwindle::passes
