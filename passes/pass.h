@@ -22,8 +22,8 @@ using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector
 
 // One option of a pass: where the CLI flag, the Python argument and the reference page come from.
 struct OptionSpec {
-  std::string name;                  // kebab-case
-  OptionValue otherwise;             // the default; its alternative is the option's type
+  std::string name;       // kebab-case
+  OptionValue otherwise;  // the default; its alternative is the option's type
   std::string help;
   std::vector<std::string> choices;  // where not empty: the only valid strings
 };

@@ -11,7 +11,7 @@
 namespace dwindle::passes {
 
 struct PipelineOptions {
-  bool verify = true;            // check the model after each pass; an error names the pass
+  bool verify = true;             // check the model after each pass; an error names the pass
   std::ostream* print = nullptr;  // print the model after each pass that changed it
 };
 

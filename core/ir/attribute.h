@@ -25,10 +25,10 @@ struct Attribute {
                    std::vector<Tensor>, std::vector<std::unique_ptr<Graph>>, OpaqueAttribute>;
 
   std::string name;
-  Value value;        // monostate where `reference` is set
+  Value value;            // monostate where `reference` is set
   std::string reference;  // inside a function: the function's attribute that this one takes
-  int32_t type = 0;   // AttributeProto.AttributeType of a reference
-  std::string extra;  // what else the file says of it (doc string), encoded
+  int32_t type = 0;       // AttributeProto.AttributeType of a reference
+  std::string extra;      // what else the file says of it (doc string), encoded
 };
 
 }  // namespace dwindle

@@ -40,9 +40,9 @@ class Value {
   void rename(const std::string& name);
 
   ValueType type;
-  bool declared = false;      // listed in the file's value_info
-  std::string extra;          // what else the file says of it (doc string, metadata), encoded
-  std::string tensor_extra;   // the same of its initializer
+  bool declared = false;     // listed in the file's value_info
+  std::string extra;         // what else the file says of it (doc string, metadata), encoded
+  std::string tensor_extra;  // the same of its initializer
 
   Graph* graph() const { return graph_; }
   Node* producer() const { return producer_; }  // null: graph input or initializer
@@ -103,8 +103,12 @@ class Node {
   size_t num_inputs() const { return inputs_.size(); }
   size_t num_outputs() const { return outputs_.size(); }
   // Null also past the end, so that optional inputs need no check of the count.
-  Value* input(size_t index) const { return index < inputs_.size() ? inputs_[index].value : nullptr; }
-  Value* output(size_t index = 0) const { return index < outputs_.size() ? outputs_[index] : nullptr; }
+  Value* input(size_t index) const {
+    return index < inputs_.size() ? inputs_[index].value : nullptr;
+  }
+  Value* output(size_t index = 0) const {
+    return index < outputs_.size() ? outputs_[index] : nullptr;
+  }
   std::vector<Value*> inputs() const;
   const std::vector<Value*>& outputs() const { return outputs_; }
 

@@ -8,8 +8,8 @@ namespace {
 using ValueMap = std::unordered_map<const Value*, Value*>;
 
 Value* copy_value(const Value& from, Graph& to, ValueMap& values) {
-  Value* value = to.add_value(to.find(from.name()) == nullptr ? from.name()
-                                                              : to.fresh_name(from.name()));
+  Value* value =
+      to.add_value(to.find(from.name()) == nullptr ? from.name() : to.fresh_name(from.name()));
   value->type = from.type;
   value->declared = from.declared;
   value->extra = from.extra;

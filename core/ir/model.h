@@ -16,7 +16,7 @@ namespace dwindle {
 // to those of the calling node.
 struct Function {
   std::string domain, name, overload;
-  std::vector<std::string> attributes;       // names without a default
+  std::vector<std::string> attributes;  // names without a default
   std::vector<Attribute> default_attributes;
   std::map<std::string, int64_t> opsets;
   std::unique_ptr<Graph> graph;

@@ -25,9 +25,9 @@ class Tensor {
   static Tensor allocate(DType dtype, Dims shape);
   static Tensor zeros(DType dtype, Dims shape);
 
-  // Bytes that belong to someone else, kept alive by `owner` (a numpy array, a pool, a mapped file).
-  // `data` must hold packed_bytes(dtype, element_count(shape)). `mapped` says that the bytes come
-  // from an external-data file.
+  // Bytes that belong to someone else, kept alive by `owner` (a numpy array, a pool, a mapped
+  // file). `data` must hold packed_bytes(dtype, element_count(shape)). `mapped` says that the bytes
+  // come from an external-data file.
   static Tensor borrow(DType dtype, Dims shape, const void* data, std::shared_ptr<const void> owner,
                        bool mapped = false);
 

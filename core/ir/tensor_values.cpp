@@ -27,9 +27,9 @@ int unpack_bits(const std::byte* bytes, int64_t index, int bits) {
 // Specification" and "Microscaling Formats" define them.
 struct SmallFloat {
   int exponent_bits, mantissa_bits, bias;
-  bool has_infinity;    // an exponent of all ones is infinity or NaN
-  bool nan_at_all_ones; // all bits but the sign set is NaN
-  bool fnuz;            // no negative zero: its pattern is NaN
+  bool has_infinity;     // an exponent of all ones is infinity or NaN
+  bool nan_at_all_ones;  // all bits but the sign set is NaN
+  bool fnuz;             // no negative zero: its pattern is NaN
 };
 
 float decode(const SmallFloat& format, int code) {
@@ -63,14 +63,22 @@ const SmallFloat* small_float(DType dtype) {
   static constexpr SmallFloat kE2M3{2, 3, 1, false, false, false};
   static constexpr SmallFloat kE3M2{3, 2, 3, false, false, false};
   switch (dtype) {
-    case DType::kFloat8E4M3FN: return &kE4M3FN;
-    case DType::kFloat8E4M3FNUZ: return &kE4M3FNUZ;
-    case DType::kFloat8E5M2: return &kE5M2;
-    case DType::kFloat8E5M2FNUZ: return &kE5M2FNUZ;
-    case DType::kFloat4E2M1: return &kE2M1;
-    case DType::kFloat6E2M3: return &kE2M3;
-    case DType::kFloat6E3M2: return &kE3M2;
-    default: return nullptr;
+    case DType::kFloat8E4M3FN:
+      return &kE4M3FN;
+    case DType::kFloat8E4M3FNUZ:
+      return &kE4M3FNUZ;
+    case DType::kFloat8E5M2:
+      return &kE5M2;
+    case DType::kFloat8E5M2FNUZ:
+      return &kE5M2FNUZ;
+    case DType::kFloat4E2M1:
+      return &kE2M1;
+    case DType::kFloat6E2M3:
+      return &kE2M3;
+    case DType::kFloat6E3M2:
+      return &kE3M2;
+    default:
+      return nullptr;
   }
 }
 
@@ -91,20 +99,41 @@ std::vector<Out> small_integers(const Tensor& tensor) {
 template <typename Out>
 bool read_integers(const Tensor& tensor, std::vector<Out>& out) {
   switch (tensor.dtype()) {
-    case DType::kUint8: out = widened<Out, uint8_t>(tensor); return true;
-    case DType::kInt8: out = widened<Out, int8_t>(tensor); return true;
-    case DType::kUint16: out = widened<Out, uint16_t>(tensor); return true;
-    case DType::kInt16: out = widened<Out, int16_t>(tensor); return true;
-    case DType::kUint32: out = widened<Out, uint32_t>(tensor); return true;
-    case DType::kInt32: out = widened<Out, int32_t>(tensor); return true;
-    case DType::kUint64: out = widened<Out, uint64_t>(tensor); return true;
-    case DType::kInt64: out = widened<Out, int64_t>(tensor); return true;
-    case DType::kBool: out = widened<Out, bool>(tensor); return true;
+    case DType::kUint8:
+      out = widened<Out, uint8_t>(tensor);
+      return true;
+    case DType::kInt8:
+      out = widened<Out, int8_t>(tensor);
+      return true;
+    case DType::kUint16:
+      out = widened<Out, uint16_t>(tensor);
+      return true;
+    case DType::kInt16:
+      out = widened<Out, int16_t>(tensor);
+      return true;
+    case DType::kUint32:
+      out = widened<Out, uint32_t>(tensor);
+      return true;
+    case DType::kInt32:
+      out = widened<Out, int32_t>(tensor);
+      return true;
+    case DType::kUint64:
+      out = widened<Out, uint64_t>(tensor);
+      return true;
+    case DType::kInt64:
+      out = widened<Out, int64_t>(tensor);
+      return true;
+    case DType::kBool:
+      out = widened<Out, bool>(tensor);
+      return true;
     case DType::kUint4:
     case DType::kInt4:
     case DType::kUint2:
-    case DType::kInt2: out = small_integers<Out>(tensor); return true;
-    default: return false;
+    case DType::kInt2:
+      out = small_integers<Out>(tensor);
+      return true;
+    default:
+      return false;
   }
 }
 

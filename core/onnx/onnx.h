@@ -28,8 +28,8 @@ enum class ExternalData {
   kAlways,  // every tensor of 1 KB or more goes to `<file>.data`
 };
 
-// Writes atomically: temporary files, fsync, rename. External data goes to `<file name>.data` beside
-// the model, streamed. Raises IoError.
+// Writes atomically: temporary files, fsync, rename. External data goes to `<file name>.data`
+// beside the model, streamed. Raises IoError.
 void save_model(const Model& model, const std::filesystem::path& path,
                 ExternalData external = ExternalData::kAuto);
 

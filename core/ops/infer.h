@@ -30,7 +30,7 @@ class InferContext {
   int opset() const { return opset_; }
 
   bool has_input(size_t i) const { return node_.input(i) != nullptr; }
-  DType dtype(size_t i) const;                  // kUndefined where unknown or absent
+  DType dtype(size_t i) const;  // kUndefined where unknown or absent
   const std::optional<Shape>& shape(size_t i) const;
   std::optional<int64_t> rank(size_t i) const;
   // All extents known.

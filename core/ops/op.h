@@ -48,7 +48,8 @@ class KernelContext {
 };
 
 // Computes one node. Made once a node, so attributes are read and constant weights are packed only
-// once; called once a run. Must be safe to call from one thread at a time; uses parallel_for inside.
+// once; called once a run. Must be safe to call from one thread at a time; uses parallel_for
+// inside.
 using Kernel = std::function<void(KernelContext&)>;
 // Raises BadModel for impossible attributes, Unsupported for what the kernel does not do.
 using KernelFactory = Kernel (*)(const Node& node, int opset);
@@ -63,16 +64,16 @@ enum class HalfFloats {
 // Facts of an op that passes ask for.
 enum OpTraits : uint32_t {
   kNoTraits = 0,
-  kElementwise = 1u << 0,       // one output element from the input elements at its place
-  kMovesData = 1u << 1,         // output elements are input elements, none new (Reshape, Slice)
-  kRandom = 1u << 2,            // differs from run to run: never folded, never merged
-  kHasGraphs = 1u << 3,         // control flow
+  kElementwise = 1u << 0,  // one output element from the input elements at its place
+  kMovesData = 1u << 1,    // output elements are input elements, none new (Reshape, Slice)
+  kRandom = 1u << 2,       // differs from run to run: never folded, never merged
+  kHasGraphs = 1u << 3,    // control flow
 };
 
 struct OpRow {
   std::string_view domain;  // "" is ai.onnx
   std::string_view type;
-  int since;                // first opset in which the row is right
+  int since;  // first opset in which the row is right
   InferFunction infer;
   KernelFactory kernel;
   uint32_t weight_inputs = 0;  // bit i: input i usually holds weights

@@ -39,7 +39,7 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   int descriptor() const { return descriptor_; }  // for protobuf's streams
-  void sync();    // fsync and close; commit() does it where it was not done
+  void sync();  // fsync and close; commit() does it where it was not done
   void commit();
 
  private:

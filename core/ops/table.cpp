@@ -1,0 +1,35 @@
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "core/ops/families.h"
+
+namespace dwindle {
+
+std::span<const std::span<const OpRow>> op_families() {
+  static const std::array families = {
+      constant_ops(),
+  };
+  return families;
+}
+
+const OpRow* find_op(std::string_view domain, std::string_view type, int opset) {
+  // Keyed by type alone: few domains share names, and those that do are told apart below.
+  static const auto index = [] {
+    std::unordered_multimap<std::string_view, const OpRow*> rows;
+    for (std::span<const OpRow> family : op_families()) {
+      for (const OpRow& row : family) rows.emplace(row.type, &row);
+    }
+    return rows;
+  }();
+  const OpRow* best = nullptr;
+  auto [begin, end] = index.equal_range(type);
+  for (auto it = begin; it != end; ++it) {
+    const OpRow* row = it->second;
+    if (row->domain != domain || row->since > opset) continue;
+    if (best == nullptr || row->since > best->since) best = row;
+  }
+  return best;
+}
+
+}  // namespace dwindle

@@ -1,0 +1,219 @@
+#include "core/runtime/plan.h"
+
+#include <algorithm>
+
+#include "core/ops/half.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+const Tensor kOmitted;
+
+// The values that a node reads: its inputs and what its nested graphs capture.
+template <typename Visit>
+void for_each_read(const Node& node, Visit&& visit) {
+  for (size_t i = 0; i < node.num_inputs(); ++i) {
+    if (node.input(i) != nullptr) visit(node.input(i));
+  }
+  for (Graph* nested : node.nested_graphs()) {
+    for_each_graph(*nested, [&](Graph& graph) {
+      for (Node* inner : graph.nodes()) {
+        for (Value* input : inner->inputs()) {
+          if (input != nullptr) visit(input);
+        }
+      }
+      for (Value* output : graph.outputs()) visit(output);
+    });
+  }
+}
+
+// Says where an error arose, unless it says so itself.
+std::string with_node(const Error& error, const Node& node) {
+  const std::string what = error.what();
+  if (what.find(" node '") != std::string::npos) return what;
+  return node.op_type + " node '" + node.name + "': " + what;
+}
+
+}  // namespace
+
+class StepContext : public KernelContext {
+ public:
+  StepContext(const GraphPlan::Step& step, Frame& frame, const PlanShared& shared)
+      : frame_(frame), shared_(shared) {
+    node_ = step.node;
+    inputs_.reserve(step.inputs.size());
+    for (const GraphPlan::Source& source : step.inputs) {
+      if (source.slot < 0) {
+        inputs_.push_back(&kOmitted);
+        continue;
+      }
+      Frame* from = &frame;
+      for (int up = 0; up < source.depth; ++up) from = from->parent;
+      inputs_.push_back(&from->slots[static_cast<size_t>(source.slot)]);
+    }
+    outputs_.resize(step.outputs.size());
+  }
+
+  std::vector<Tensor> run_graph(const Graph& graph, std::vector<Tensor> inputs) override {
+    return shared_.plans.at(&graph)->run(std::move(inputs), &frame_);
+  }
+
+  // float16 and bfloat16 inputs become float for the kernel; float outputs go back.
+  void widen_halves() {
+    for (const Tensor*& input : inputs_) {
+      if (!is_half(input->dtype())) continue;
+      half_ = input->dtype();
+      widened_.push_back(std::make_unique<Tensor>(half_to_float(*input)));
+      input = widened_.back().get();
+    }
+  }
+  void narrow_outputs() {
+    if (half_ == DType::kUndefined) return;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const Value* value = node_->output(i);
+      // An output that inference knows to be float stays one.
+      if (outputs_[i].dtype() != DType::kFloat) continue;
+      if (value != nullptr && value->type.dtype == DType::kFloat) continue;
+      outputs_[i] = float_to_half(outputs_[i], half_);
+    }
+  }
+
+  Tensor take_output(size_t i) { return i < outputs_.size() ? std::move(outputs_[i]) : Tensor(); }
+
+ private:
+  Frame& frame_;
+  const PlanShared& shared_;
+  DType half_ = DType::kUndefined;
+  std::vector<std::unique_ptr<Tensor>> widened_;
+};
+
+GraphPlan::GraphPlan(const Graph& graph, PlanShared& shared) : graph_(graph), shared_(shared) {
+  // Registered before its steps are made: nested graphs look up the slots of what they capture.
+  for (Value* value : graph.values()) {
+    slots_.emplace(value, static_cast<int>(slots_.size()));
+    if (const Tensor* tensor = value->initializer()) {
+      constants_.emplace_back(slots_.at(value), *tensor);
+    } else if (const SparseTensor* sparse = value->sparse_initializer()) {
+      constants_.emplace_back(slots_.at(value), sparse->to_dense());
+    }
+  }
+}
+
+void GraphPlan::prepare(const GraphPlan* parent) {
+  parent_ = parent;
+  std::string missing;
+  for (Node* node : graph_.nodes()) add_step(*node, missing);
+  if (!missing.empty()) throw Unsupported("no kernel for " + missing);
+  for (Value* output : graph_.outputs()) outputs_.push_back(source_of(output));
+  plan_releases();
+}
+
+GraphPlan::Source GraphPlan::source_of(const Value* value) const {
+  Source source;
+  if (value == nullptr) return source;
+  for (const GraphPlan* plan = this; plan != nullptr; plan = plan->parent_, ++source.depth) {
+    auto it = plan->slots_.find(value);
+    if (it == plan->slots_.end()) continue;
+    source.slot = it->second;
+    return source;
+  }
+  throw BadModel("value '" + value->name() + "' is read outside the graphs that define it");
+}
+
+void GraphPlan::add_step(const Node& node, std::string& missing) {
+  const int opset = opset_of(*shared_.model, node);
+  const OpRow* row = find_op(node.domain, node.op_type, opset);
+  if (row == nullptr || row->kernel == nullptr) {
+    const std::string op = (node.domain.empty() ? "" : node.domain + ".") + node.op_type +
+                           " (opset " + std::to_string(opset) + ")";
+    if (missing.find(op) == std::string::npos) missing += (missing.empty() ? "" : ", ") + op;
+    return;
+  }
+  for (Graph* nested : node.nested_graphs()) {
+    auto plan = std::make_unique<GraphPlan>(*nested, shared_);
+    plan->prepare(this);
+    shared_.plans.emplace(nested, std::move(plan));
+  }
+  Step step;
+  step.node = &node;
+  step.kernel = row->kernel(node, opset);
+  step.half_via_float = row->half == HalfFloats::kViaFloat;
+  for (Value* input : node.inputs()) step.inputs.push_back(source_of(input));
+  for (Value* output : node.outputs()) {
+    step.outputs.push_back(output == nullptr ? -1 : slots_.at(output));
+  }
+  steps_.push_back(std::move(step));
+}
+
+void GraphPlan::plan_releases() {
+  std::vector<bool> kept(slots_.size(), false);
+  for (const auto& [slot, tensor] : constants_) kept[static_cast<size_t>(slot)] = true;
+  for (const Source& source : outputs_) {
+    if (source.depth == 0) kept[static_cast<size_t>(source.slot)] = true;
+  }
+  // Backwards: the first step met is the last that reads a slot.
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    auto release = [&](const Value* value) {
+      auto it = value == nullptr ? slots_.end() : slots_.find(value);
+      if (it == slots_.end() || kept[static_cast<size_t>(it->second)]) return;
+      kept[static_cast<size_t>(it->second)] = true;
+      step->releases.push_back(it->second);
+    };
+    for_each_read(*step->node, release);
+    for (Value* output : step->node->outputs()) release(output);
+  }
+}
+
+void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
+  if (!shared_.observed.empty() && shared_.observed.contains(value)) {
+    shared_.observer(*value, tensor);
+  }
+  frame.slots[static_cast<size_t>(slot)] = std::move(tensor);
+}
+
+void GraphPlan::run_step(const Step& step, Frame& frame) const {
+  StepContext context(step, frame, shared_);
+  if (step.half_via_float) context.widen_halves();
+  step.kernel(context);
+  if (step.half_via_float) context.narrow_outputs();
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    if (step.outputs[i] < 0) continue;
+    Tensor output = context.take_output(i);
+    if (!output.defined()) context.unsupported("output " + std::to_string(i));
+    store(frame, step.outputs[i], step.node->output(i), std::move(output));
+  }
+  for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
+}
+
+std::vector<Tensor> GraphPlan::run(std::vector<Tensor> inputs, Frame* parent) const {
+  Frame frame{this, parent, std::vector<Tensor>(slots_.size())};
+  for (const auto& [slot, tensor] : constants_) frame.slots[static_cast<size_t>(slot)] = tensor;
+  if (inputs.size() != graph_.inputs().size()) {
+    throw BadModel("graph '" + graph_.name + "' takes " + std::to_string(graph_.inputs().size()) +
+                   " inputs but is given " + std::to_string(inputs.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value* value = graph_.inputs()[i];
+    // An input that is not fed keeps its initializer.
+    if (inputs[i].defined()) store(frame, slots_.at(value), value, std::move(inputs[i]));
+  }
+  for (const Step& step : steps_) {
+    try {
+      run_step(step, frame);
+    } catch (const BadModel& error) {
+      throw BadModel(with_node(error, *step.node));
+    } catch (const Unsupported& error) {
+      throw Unsupported(with_node(error, *step.node));
+    }
+  }
+  std::vector<Tensor> outputs;
+  for (const Source& source : outputs_) {
+    Frame* from = &frame;
+    for (int up = 0; up < source.depth; ++up) from = from->parent;
+    outputs.push_back(from->slots[static_cast<size_t>(source.slot)]);
+  }
+  return outputs;
+}
+
+}  // namespace dwindle
