@@ -32,7 +32,7 @@ setup-torch: ## setup, and PyTorch: to train the demo's model and for the tests 
 	@scripts/setup.sh torch
 
 build: setup ## Build the library, the C++ tests, the command and the Python module into .venv
-	@$(MAKE) --no-print-directory build/release/.installed
+	@$(MAKE) --silent --no-print-directory build/release/.installed
 
 build/release/.installed: $(SOURCES)
 	@scripts/build.sh
