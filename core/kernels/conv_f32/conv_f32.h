@@ -1,0 +1,43 @@
+// Convolution of 1 to 3 spatial dimensions, N C [D] [H] W, float32, with groups, strides, dilations
+// and any padding; bias and clamp fused.
+//
+//   y[n, o, out] = clamp(bias[o] + sum over (c, tap) of
+//                        w[o, c, tap] * x[n, c, out * stride + tap * dilation - pad])
+//
+// over the input channels c of o's group, where x counts as 0 outside. Built on gemm_f32, to which
+// a 1x1 convolution gives the input as it is and any other shows it through an implicit im2col, and
+// on depthwise_f32. Every element starts from the bias and takes one fused multiply-add per (c,
+// tap) in row-major order of w, so the result does not depend on the path, the instruction set or
+// the number of threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+
+namespace dwindle::kernels {
+
+struct ConvF32 {
+  int64_t batch = 1;
+  int64_t groups = 1;
+  int64_t in_channels = 1;   // multiple of groups
+  int64_t out_channels = 1;  // multiple of groups
+  // Depth, height, width. A 2-D convolution leaves the first at its default, a 1-D the first two.
+  std::array<int64_t, 3> in_size = {1, 1, 1};
+  std::array<int64_t, 3> out_size = {1, 1, 1};
+  std::array<int64_t, 3> kernel = {1, 1, 1};
+  std::array<int64_t, 3> stride = {1, 1, 1};
+  std::array<int64_t, 3> dilation = {1, 1, 1};
+  std::array<int64_t, 3> pad_begin = {0, 0, 0};  // the padding at the end follows from out_size
+  const float* x = nullptr;                      // [batch, in_channels, in_size]
+  const float* w = nullptr;                      // [out_channels, in_channels / groups, kernel]
+  const float* bias = nullptr;                   // [out_channels] or null
+  float* y = nullptr;  // [batch, out_channels, out_size]; overlaps nothing
+  float min = -std::numeric_limits<float>::infinity();
+  float max = std::numeric_limits<float>::infinity();
+};
+
+// Raises BadOption where a size, stride, dilation or group count is out of range.
+void conv_f32(const ConvF32& args);
+
+}  // namespace dwindle::kernels

@@ -1,0 +1,137 @@
+// Register tiles of MR rows by W vectors of 16 columns. The accumulators take up to 28 of the 32
+// registers, so that loads stay well below one per multiply-add and the two FMA ports are the
+// limit. Masks cut the last vector of a row; rows are shared out evenly, so that no tile is left
+// with one.
+#include "core/kernels/gemm_f32/gemm_f32.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+
+namespace dwindle::kernels {
+namespace {
+
+constexpr int64_t kLanes = 16;
+constexpr int kMaxVectors = 4;
+// Most rows of a tile that is W vectors wide; index W - 1.
+constexpr int kMaxRows[kMaxVectors] = {14, 12, 9, 6};
+
+template <int MR, int W>
+void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
+  __m512 sum[MR][W];
+  float* c = p.c + row * p.ldc + col;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    const __m512 bias = _mm512_set1_ps(p.row_bias != nullptr ? p.row_bias[row + i] : 0.0f);
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) {
+      const __mmask16 mask = j == W - 1 ? last : static_cast<__mmask16>(0xffff);
+      sum[i][j] = bias;
+      if (p.load_c) {
+        sum[i][j] = _mm512_maskz_loadu_ps(mask, c + i * p.ldc + j * kLanes);
+        if (p.row_bias != nullptr) sum[i][j] = _mm512_add_ps(sum[i][j], bias);
+      }
+      if (p.col_bias != nullptr) {
+        const float* col_bias = p.col_bias + col + j * kLanes;
+        sum[i][j] = _mm512_add_ps(sum[i][j], _mm512_maskz_loadu_ps(mask, col_bias));
+      }
+    }
+  }
+
+  const float* a = p.a + row * p.a_row_stride;
+  const float* b = p.b + col;
+  for (int64_t l = 0; l < p.k; ++l) {
+    __m512 bv[W];
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) {
+      bv[j] = j == W - 1 ? _mm512_maskz_loadu_ps(last, b + j * kLanes)
+                         : _mm512_loadu_ps(b + j * kLanes);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const __m512 av = _mm512_set1_ps(a[i * p.a_row_stride]);
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) sum[i][j] = _mm512_fmadd_ps(av, bv[j], sum[i][j]);
+    }
+    a += p.a_k_stride;
+    b += p.ldb;
+  }
+
+  const __m512 lo = _mm512_set1_ps(p.min);
+  const __m512 hi = _mm512_set1_ps(p.max);
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) {
+      const __mmask16 mask = j == W - 1 ? last : static_cast<__mmask16>(0xffff);
+      // Both return their second operand where the first is not greater (less), also for NaN.
+      const __m512 value = _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][j]));
+      _mm512_mask_storeu_ps(c + i * p.ldc + j * kLanes, mask, value);
+    }
+  }
+}
+
+template <int W>
+void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
+  switch (rows) {
+#define DWINDLE_ROWS(MR)                                                 \
+  case MR:                                                               \
+    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W>(p, row, col, last); \
+    break;
+    DWINDLE_ROWS(1)
+    DWINDLE_ROWS(2)
+    DWINDLE_ROWS(3)
+    DWINDLE_ROWS(4)
+    DWINDLE_ROWS(5)
+    DWINDLE_ROWS(6)
+    DWINDLE_ROWS(7)
+    DWINDLE_ROWS(8)
+    DWINDLE_ROWS(9)
+    DWINDLE_ROWS(10)
+    DWINDLE_ROWS(11)
+    DWINDLE_ROWS(12)
+    DWINDLE_ROWS(13)
+    DWINDLE_ROWS(14)
+#undef DWINDLE_ROWS
+    default:
+      break;
+  }
+}
+
+template <int W>
+void columns(const GemmF32Params& p, int64_t col, __mmask16 last) {
+  const int64_t tiles = (p.m + kMaxRows[W - 1] - 1) / kMaxRows[W - 1];
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t row = p.m * t / tiles;
+    const int64_t end = p.m * (t + 1) / tiles;
+    tile_of_rows<W>(static_cast<int>(end - row), p, row, col, last);
+  }
+}
+
+}  // namespace
+
+void gemm_f32_avx512(const GemmF32Params& p) noexcept {
+  for (int64_t col = 0; col < p.n; col += kMaxVectors * kLanes) {
+    const int64_t left = p.n - col;
+    const int64_t vectors =
+        left >= kMaxVectors * kLanes ? kMaxVectors : (left + kLanes - 1) / kLanes;
+    const int64_t cut = left - (vectors - 1) * kLanes;
+    const auto last = static_cast<__mmask16>(cut >= kLanes ? 0xffff : (1u << cut) - 1);
+    switch (vectors) {
+      case 1:
+        columns<1>(p, col, last);
+        break;
+      case 2:
+        columns<2>(p, col, last);
+        break;
+      case 3:
+        columns<3>(p, col, last);
+        break;
+      default:
+        columns<4>(p, col, last);
+        break;
+    }
+  }
+}
+
+}  // namespace dwindle::kernels
+#endif
