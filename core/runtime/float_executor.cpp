@@ -71,9 +71,9 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
   return results;
 }
 
-void FloatExecutor::observe(const std::vector<const Value*>& values, Observer observer) {
-  plan_->shared_.observed = {values.begin(), values.end()};
-  plan_->shared_.observer = std::move(observer);
+void FloatExecutor::watch(const std::vector<const Value*>& values, Watcher watcher) {
+  plan_->shared_.watched = {values.begin(), values.end()};
+  plan_->shared_.watcher = std::move(watcher);
 }
 
 }  // namespace dwindle

@@ -14,8 +14,8 @@ namespace dwindle {
 // Tensors by the name of the value they belong to.
 using TensorMap = std::map<std::string, Tensor>;
 
-// Called with each value that is observed, as soon as it is computed; from the running thread.
-using Observer = std::function<void(const Value& value, const Tensor& tensor)>;
+// Called with each value that is watched, as soon as it is computed; from the running thread.
+using Watcher = std::function<void(const Value& value, const Tensor& tensor)>;
 
 class FloatExecutor {
  public:
@@ -30,9 +30,9 @@ class FloatExecutor {
   // shape does not fit the model's inputs, or what a kernel raises, with the node named.
   TensorMap run(const TensorMap& feeds);
 
-  // `observer` is called for every value in `values` on each run from now on; values of nested
+  // `watcher` is called for every value in `values` on each run from now on; values of nested
   // graphs too, graph inputs included. An empty list stops it.
-  void observe(const std::vector<const Value*>& values, Observer observer);
+  void watch(const std::vector<const Value*>& values, Watcher watcher);
 
  private:
   class Plan;

@@ -166,8 +166,8 @@ void GraphPlan::plan_releases() {
 }
 
 void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
-  if (!shared_.observed.empty() && shared_.observed.contains(value)) {
-    shared_.observer(*value, tensor);
+  if (!shared_.watched.empty() && shared_.watched.contains(value)) {
+    shared_.watcher(*value, tensor);
   }
   frame.slots[static_cast<size_t>(slot)] = std::move(tensor);
 }

@@ -16,8 +16,8 @@ class GraphPlan;
 struct PlanShared {
   const Model* model = nullptr;
   std::unordered_map<const Graph*, std::unique_ptr<GraphPlan>> plans;
-  std::unordered_set<const Value*> observed;
-  Observer observer;
+  std::unordered_set<const Value*> watched;
+  Watcher watcher;
 };
 
 // The values of one run of one graph; captured values are found in the enclosing frames.

@@ -1,0 +1,88 @@
+// Least Kullback-Leibler divergence. Magnitudes are counted in `kMagnitudes` bins. For each
+// threshold, P is the distribution below it with all that lies beyond put into its last bin, and Q
+// is what is left of P after quantizing to `levels` steps: the mass of each step spread evenly over
+// those of its bins that P occupies. The threshold with the least divergence of Q from P wins.
+#include <algorithm>
+#include <cmath>
+
+#include "core/quant/params.h"
+#include "core/quant/range_search.h"
+
+namespace dwindle {
+namespace {
+
+constexpr int kMagnitudes = Histogram::kZero;
+
+std::vector<double> magnitude_counts(const Histogram& histogram) {
+  std::vector<double> counts(kMagnitudes);
+  for (int i = 0; i < kMagnitudes; ++i) {
+    counts[static_cast<size_t>(i)] =
+        static_cast<double>(histogram.counts()[static_cast<size_t>(Histogram::kZero + i)]) +
+        static_cast<double>(histogram.counts()[static_cast<size_t>(Histogram::kZero - 1 - i)]);
+  }
+  return counts;
+}
+
+// Divergence for the threshold at the upper edge of bin `bins` − 1.
+double divergence(const std::vector<double>& counts, int bins, int levels, double beyond) {
+  double total = beyond;
+  for (int i = 0; i < bins; ++i) total += counts[static_cast<size_t>(i)];
+  double inside = total - beyond;
+  if (total == 0 || inside == 0) return HUGE_VAL;
+  double sum = 0;
+  for (int level = 0; level < levels; ++level) {
+    const int begin = static_cast<int>(static_cast<int64_t>(level) * bins / levels);
+    const int end = static_cast<int>(static_cast<int64_t>(level + 1) * bins / levels);
+    double mass = 0;
+    int occupied = 0;
+    for (int i = begin; i < end; ++i) {
+      const bool last = i == bins - 1;
+      mass += counts[static_cast<size_t>(i)];
+      occupied += counts[static_cast<size_t>(i)] > 0 || (last && beyond > 0);
+    }
+    if (occupied == 0) continue;
+    // A last bin that holds only what lies beyond has nothing in Q: a tiny mass keeps the
+    // logarithm.
+    const double q = std::max(mass / occupied, 1e-9) / inside;
+    for (int i = begin; i < end; ++i) {
+      const double p = (counts[static_cast<size_t>(i)] + (i == bins - 1 ? beyond : 0)) / total;
+      if (p > 0) sum += p * std::log(p / q);
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+Range entropy_range(const Histogram& histogram, DType dtype) {
+  const Range full{std::min(histogram.min(), 0.0f), std::max(histogram.max(), 0.0f)};
+  const std::vector<double> counts = magnitude_counts(histogram);
+  // One sign has all levels of the dtype for it, two signs share them.
+  const IntegerRange integers = integer_range(dtype);
+  const int all = integers.max - integers.min + 1;
+  const int levels = std::min(full.low < 0 && full.high > 0 ? all / 2 : all, kMagnitudes / 4);
+  int used = kMagnitudes;
+  while (used > 0 && counts[static_cast<size_t>(used - 1)] == 0) --used;
+  // Fewer than two bins a level say nothing of the loss within a level.
+  const int first = std::min(used, 2 * levels);
+  double beyond = 0;
+  for (int i = first; i < used; ++i) beyond += counts[static_cast<size_t>(i)];
+  double least = HUGE_VAL;
+  int best = used;
+  constexpr int kCandidates = 128;
+  const int stride = std::max(1, (used - first) / kCandidates);
+  for (int bins = first; bins <= used; bins += stride) {
+    const double value = divergence(counts, bins, levels, beyond);
+    if (value < least) {
+      least = value;
+      best = bins;
+    }
+    for (int i = bins; i < std::min(bins + stride, used); ++i)
+      beyond -= counts[static_cast<size_t>(i)];
+  }
+  const double threshold = best * histogram.bin_width();
+  return {static_cast<float>(std::max<double>(full.low, -threshold)),
+          static_cast<float>(std::min<double>(full.high, threshold))};
+}
+
+}  // namespace dwindle

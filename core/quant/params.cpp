@@ -1,0 +1,120 @@
+#include "core/quant/params.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+// Smaller scales make products of two scales (those of int32 biases) denormal.
+constexpr float kLeastScale = 1e-18f;
+
+float usable_scale(float scale) { return std::max(scale, kLeastScale); }
+
+// Splits a tensor along `axis` as [outer, extent, inner]; axis -1 is one slice of everything.
+struct AxisView {
+  int64_t outer = 1, extent = 1, inner = 1;
+  AxisView(const Dims& shape, int axis) {
+    for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
+      const int64_t dim = shape[static_cast<size_t>(i)];
+      (axis < 0 || i > axis ? inner : i == axis ? extent : outer) *= dim;
+    }
+  }
+};
+
+}  // namespace
+
+IntegerRange integer_range(DType dtype, bool narrow) {
+  const int bits = dtype_bits(dtype);
+  if (!is_integer(dtype) || bits > 16) {
+    throw Unsupported("quantizing to " + std::string(dtype_name(dtype)));
+  }
+  if (!is_signed_integer(dtype)) return {0, (1 << bits) - 1};
+  const int32_t half = 1 << (bits - 1);
+  return {narrow ? 1 - half : -half, half - 1};
+}
+
+QuantParams choose_params(float low, float high, DType dtype, bool symmetric) {
+  if (!std::isfinite(low) || !std::isfinite(high)) {
+    throw BadData("the range [" + std::to_string(low) + ", " + std::to_string(high) +
+                  "] is not finite");
+  }
+  const IntegerRange range = integer_range(dtype, symmetric);
+  low = std::min(low, 0.0f);
+  high = std::max(high, 0.0f);
+  if (low == high) return {1.0f, symmetric && !is_signed_integer(dtype) ? (range.max + 1) / 2 : 0};
+  if (symmetric) {
+    const float most = std::max(-low, high);
+    const int32_t middle = is_signed_integer(dtype) ? 0 : (range.max + 1) / 2;
+    return {usable_scale(most / static_cast<float>(range.max - middle)), middle};
+  }
+  // In double: the difference of two large floats may overflow.
+  const double steps = range.max - range.min;
+  const float scale = usable_scale(
+      static_cast<float>((static_cast<double>(high) - static_cast<double>(low)) / steps));
+  const double zero = range.min - static_cast<double>(low) / scale;
+  const double clamped =
+      std::clamp(std::nearbyint(zero), static_cast<double>(range.min), double(range.max));
+  return {scale, static_cast<int32_t>(clamped)};
+}
+
+int32_t quantize(float x, QuantParams params, IntegerRange range) {
+  const float q = std::nearbyint(x / params.scale) + static_cast<float>(params.zero_point);
+  return static_cast<int32_t>(
+      std::clamp(q, static_cast<float>(range.min), static_cast<float>(range.max)));
+}
+
+std::vector<float> symmetric_scales(const Tensor& weights, int axis, DType dtype) {
+  const AxisView view(weights.shape(), axis);
+  const auto most = static_cast<float>(integer_range(dtype, true).max);
+  std::vector<float> scales(static_cast<size_t>(view.extent), 0.0f);
+  const float* in = weights.data<float>();
+  for (int64_t o = 0; o < view.outer; ++o) {
+    for (float& scale : scales) {
+      float magnitude = scale;
+      for (int64_t i = 0; i < view.inner; ++i) magnitude = std::max(magnitude, std::fabs(*in++));
+      scale = magnitude;
+    }
+  }
+  for (float& scale : scales) scale = scale == 0 ? 1.0f : usable_scale(scale / most);
+  return scales;
+}
+
+Tensor quantize_symmetric(const Tensor& weights, const std::vector<float>& scales, int axis,
+                          DType dtype) {
+  const AxisView view(weights.shape(), axis);
+  const IntegerRange range = integer_range(dtype, true);
+  std::vector<int32_t> values(static_cast<size_t>(weights.size()));
+  const float* in = weights.data<float>();
+  size_t at = 0;
+  for (int64_t o = 0; o < view.outer; ++o) {
+    for (float scale : scales) {
+      for (int64_t i = 0; i < view.inner; ++i, ++at) {
+        values[at] = quantize(in[at], {scale, 0}, range);
+      }
+    }
+  }
+  return integer_tensor(values, weights.shape(), dtype);
+}
+
+Tensor integer_tensor(const std::vector<int32_t>& values, Dims shape, DType dtype) {
+  const int bits = dtype_bits(dtype);
+  Tensor tensor = Tensor::zeros(dtype, std::move(shape));
+  std::byte* out = tensor.mutable_bytes();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto code = static_cast<uint32_t>(values[i]);
+    if (bits >= 8) {
+      for (int b = 0; b < bits / 8; ++b) *out++ = static_cast<std::byte>(code >> (8 * b));
+    } else {
+      const size_t bit = i * static_cast<size_t>(bits);
+      const uint32_t mask = (1u << bits) - 1;
+      out[bit / 8] |= static_cast<std::byte>((code & mask) << (bit % 8));
+    }
+  }
+  return tensor;
+}
+
+}  // namespace dwindle
