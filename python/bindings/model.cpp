@@ -1,0 +1,222 @@
+#include "python/bindings/model.h"
+
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include "core/onnx/onnx.h"
+#include "core/support/error.h"
+#include "python/bindings/arrays.h"
+
+namespace py = pybind11;
+
+namespace dwindle {
+
+TensorMap PyModel::run(const TensorMap& feeds) {
+  std::lock_guard lock(mutex_);
+  if (!executor_) executor_ = std::make_unique<FloatExecutor>(model_);
+  return executor_->run(feeds);
+}
+
+namespace {
+
+// Name and type of a graph input or output, as Python sees it.
+struct TensorInfo {
+  std::string name;
+  ValueType type;
+};
+
+py::object shape_of(const TensorInfo& info) {
+  if (!info.type.shape) return py::none();
+  py::list shape;
+  for (const Dim& dim : *info.type.shape) {
+    if (dim.known()) {
+      shape.append(dim.extent);
+    } else if (!dim.symbol.empty()) {
+      shape.append(dim.symbol);
+    } else {
+      shape.append(py::none());
+    }
+  }
+  return py::tuple(shape);
+}
+
+py::object dtype_of(const TensorInfo& info) {
+  if (info.type.dtype == DType::kUndefined) return py::none();
+  return py::str(std::string(dtype_name(info.type.dtype)));
+}
+
+// Inputs with a default value need not be fed and are left out, as in ONNX Runtime.
+std::vector<TensorInfo> inputs_of(const PyModel& self) {
+  std::vector<TensorInfo> infos;
+  for (const Value* value : self.model().graph->inputs()) {
+    if (value->initializer() == nullptr) infos.push_back({value->name(), value->type});
+  }
+  return infos;
+}
+
+std::vector<TensorInfo> outputs_of(const PyModel& self) {
+  std::vector<TensorInfo> infos;
+  for (const Value* value : self.model().graph->outputs()) {
+    infos.push_back({value->name(), value->type});
+  }
+  return infos;
+}
+
+std::vector<std::string> initializers_of(const PyModel& self) {
+  std::vector<std::string> names;
+  for (const Value* value : self.model().graph->initializers()) names.push_back(value->name());
+  return names;
+}
+
+py::array initializer(const PyModel& self, const std::string& name) {
+  const Value* value = self.model().graph->find(name);
+  if (value != nullptr && value->initializer() != nullptr) return to_array(*value->initializer());
+  if (value != nullptr && value->sparse_initializer() != nullptr) {
+    return to_array(value->sparse_initializer()->to_dense());
+  }
+  throw py::key_error("the model has no initializer '" + name + "'");
+}
+
+std::shared_ptr<PyModel> load(const std::filesystem::path& path) {
+  py::gil_scoped_release release;
+  return std::make_shared<PyModel>(load_model(path));
+}
+
+void save(const PyModel& self, const std::filesystem::path& path,
+          const std::string& external_data) {
+  ExternalData where = ExternalData::kAuto;
+  if (external_data == "never") {
+    where = ExternalData::kNever;
+  } else if (external_data == "always") {
+    where = ExternalData::kAlways;
+  } else if (external_data != "auto") {
+    throw BadOption("external_data is 'auto', 'never' or 'always', not '" + external_data + "'");
+  }
+  py::gil_scoped_release release;
+  save_model(self.model(), path, where);
+}
+
+std::shared_ptr<PyModel> from_onnx(py::handle proto, const std::filesystem::path& folder) {
+  py::object encoded = py::reinterpret_borrow<py::object>(proto);
+  if (py::hasattr(proto, "SerializeToString")) encoded = proto.attr("SerializeToString")();
+  if (!PyObject_CheckBuffer(encoded.ptr())) {
+    throw py::type_error("from_onnx takes an onnx.ModelProto or its bytes, not " +
+                         std::string(py::str(py::type::of(proto))));
+  }
+  const auto view = py::reinterpret_borrow<py::buffer>(encoded).request();
+  const auto size = static_cast<size_t>(view.size * view.itemsize);
+  py::gil_scoped_release release;
+  return std::make_shared<PyModel>(
+      parse_model({static_cast<const std::byte*>(view.ptr), size}, folder));
+}
+
+py::bytes to_bytes(const PyModel& self) {
+  std::string bytes;
+  {
+    py::gil_scoped_release release;
+    bytes = serialize_model(self.model());
+  }
+  return py::bytes(bytes);
+}
+
+py::object to_onnx(const PyModel& self) {
+  py::module_ onnx;
+  try {
+    onnx = py::module_::import("onnx");
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ImportError)) throw;
+    py::raise_from(error, PyExc_ImportError,
+                   "to_onnx() returns an onnx.ModelProto and needs the package onnx: "
+                   "pip install onnx (to_bytes() does without)");
+    throw py::error_already_set();
+  }
+  return onnx.attr("ModelProto").attr("FromString")(to_bytes(self));
+}
+
+py::dict run(PyModel& self, py::handle feeds) {
+  const TensorMap inputs = to_tensors(feeds);
+  TensorMap outputs;
+  {
+    py::gil_scoped_release release;
+    outputs = self.run(inputs);
+  }
+  return to_arrays(std::move(outputs));
+}
+
+std::string signature(const std::vector<TensorInfo>& infos) {
+  std::string text;
+  for (const TensorInfo& info : infos) {
+    text += (text.empty() ? "" : ", ") + info.name + ": " + to_string(info.type);
+  }
+  return text;
+}
+
+std::string describe(const PyModel& self) {
+  return "<dwindle.Model (" + signature(inputs_of(self)) + ") -> (" + signature(outputs_of(self)) +
+         "), " + std::to_string(self.model().graph->num_nodes()) + " nodes>";
+}
+
+void bind_tensor_info(py::module_& module) {
+  py::class_<TensorInfo>(module, "TensorInfo", "Name, dtype and shape of an input or output.")
+      .def_readonly("name", &TensorInfo::name)
+      .def_property_readonly("dtype", dtype_of,
+                             "Name of the element type, as in numpy and ml_dtypes; None where it "
+                             "is not known or no tensor.")
+      .def_property_readonly("shape", shape_of,
+                             "One entry an axis: an int, the name of a symbolic extent, or None; "
+                             "None where not even the rank is known.")
+      .def("__repr__",
+           [](const TensorInfo& info) {
+             return "TensorInfo(" + info.name + ": " + to_string(info.type) + ")";
+           })
+      .attr("__module__") = "dwindle";
+}
+
+}  // namespace
+
+std::shared_ptr<PyModel> to_model(py::handle object) {
+  if (py::isinstance<PyModel>(object)) return object.cast<std::shared_ptr<PyModel>>();
+  if (py::isinstance<py::str>(object) || py::hasattr(object, "__fspath__")) {
+    return load(object.cast<std::filesystem::path>());
+  }
+  if (py::isinstance<py::bytes>(object) || py::hasattr(object, "SerializeToString")) {
+    return from_onnx(object, {});
+  }
+  throw py::type_error("a model is a dwindle.Model, a path or an onnx.ModelProto, not " +
+                       std::string(py::str(py::type::of(object))));
+}
+
+void bind_model(py::module_& module) {
+  bind_tensor_info(module);
+  py::class_<PyModel, std::shared_ptr<PyModel>> model(
+      module, "Model", "An ONNX model. It never changes: what changes a model returns a new one.");
+  model.attr("__module__") = "dwindle";
+  model
+      .def("save", save, py::arg("path"), py::kw_only(), py::arg("external_data") = "auto",
+           "Writes the model, atomically. external_data: 'auto' keeps large tensors where they "
+           "were, 'never' puts all in one file, 'always' puts them in `<path>.data`.")
+      .def("run", run, py::arg("feeds"),
+           "Runs the model on {input name: array}; returns {output name: array}.")
+      .def("to_onnx", to_onnx, "The model as onnx.ModelProto; needs the package onnx.")
+      .def("to_bytes", to_bytes, "The model as the bytes of an ONNX file.")
+      .def("initializer", initializer, py::arg("name"),
+           "A read-only view of a constant; nothing is copied. Raises KeyError.")
+      .def_property_readonly("initializers", initializers_of, "Names of all constants.")
+      .def_property_readonly("inputs", inputs_of, "The inputs that must be fed.")
+      .def_property_readonly("outputs", outputs_of)
+      .def_property_readonly(
+          "opset", [](const PyModel& self) { return self.model().opset(); }, "Version of ai.onnx.")
+      .def_property_readonly(
+          "opsets", [](const PyModel& self) { return self.model().opsets; },
+          "Versions of all operator sets by domain; ai.onnx is ''.")
+      .def_property_readonly("ir_version",
+                             [](const PyModel& self) { return self.model().ir_version; })
+      .def("__repr__", describe);
+  module.def("load", load, py::arg("path"), "Reads an ONNX file.");
+  module.def("from_onnx", from_onnx, py::arg("proto"), py::kw_only(),
+             py::arg("folder") = std::filesystem::path(),
+             "A Model from an onnx.ModelProto or its bytes. External data is looked for in "
+             "`folder`.");
+}
+
+}  // namespace dwindle
