@@ -12,7 +12,8 @@ show_steps() { grep --line-buffered -E '^ *\[[0-9]+/[0-9]+\] (Build|Link)|(warni
 
 if ! .venv/bin/python -m pip install --verbose --disable-pip-version-check \
   --no-build-isolation --no-deps --force-reinstall \
-  -C build-dir=build/release -C cmake.define.DWINDLE_BUILD_TESTS=ON . 2>&1 |
+  --config-settings build-dir=build/release \
+  --config-settings cmake.define.DWINDLE_BUILD_TESTS=ON . 2>&1 |
   tee build/build.log | show_steps; then
   tail -n 40 build/build.log
   echo "build: failed; the whole log is build/build.log" >&2
