@@ -12,7 +12,7 @@ namespace dwindle::kernels {
 namespace {
 
 // A strip of padded rows should leave room for the output in the first-level cache.
-constexpr int64_t kStripFloats = 6 * 1024;
+constexpr int64_t kStripFloats = 2 * 1024;
 // Below this many multiply-adds a thread costs more than it brings.
 constexpr int64_t kWorkPerThread = 1 << 15;
 constexpr int64_t kLanes = 16;
@@ -61,6 +61,12 @@ void depthwise_f32(const DepthwiseF32& args, DepthwiseF32Fn kernel) {
   const int64_t scratch_floats = ((strip_rows - 1) * g.stride_h + halo) * row + 8 * kLanes;
 
   const int64_t taps = g.kernel_h * g.kernel_w;
+  std::vector<int64_t> tap_offset(taps);
+  for (int64_t t = 0; t < taps; ++t) {
+    const int64_t column = t % g.kernel_w * g.dilation_w;
+    tap_offset[t] = t / g.kernel_w * g.dilation_h * row + column % g.stride_w * phase_width +
+                    column / g.stride_w;
+  }
   const int64_t grain = std::max<int64_t>(kWorkPerThread / (taps * g.out_h * g.out_w), 1);
   parallel_for(planes, grain, [&](int64_t begin, int64_t end) {
     const Aligned scratch(scratch_floats);
@@ -75,6 +81,7 @@ void depthwise_f32(const DepthwiseF32& args, DepthwiseF32Fn kernel) {
           .max = args.max,
           .y = args.y + plane * g.out_h * g.out_w,
           .scratch = scratch.data,
+          .tap_offset = tap_offset.data(),
           .phase_width = phase_width,
           .strip_rows = strip_rows,
       });

@@ -35,11 +35,12 @@ struct DepthwiseF32Params {
   const float* x;  // [in_h, in_w]
   const float* w;  // [kernel_h, kernel_w]
   float bias;
-  float min, max;       // -inf and inf where nothing is to be clamped
-  float* y;             // [out_h, out_w]
-  float* scratch;       // room for one strip, aligned to 64 bytes
-  int64_t phase_width;  // multiple of 16
-  int64_t strip_rows;   // output rows made from one filling of the scratch
+  float min, max;             // -inf and inf where nothing is to be clamped
+  float* y;                   // [out_h, out_w]
+  float* scratch;             // room for one strip, aligned to 64 bytes
+  const int64_t* tap_offset;  // [kernel_h * kernel_w]: where a tap of output (0, 0) lies in scratch
+  int64_t phase_width;        // multiple of 16
+  int64_t strip_rows;         // output rows made from one filling of the scratch
 };
 
 using DepthwiseF32Fn = void (*)(const DepthwiseF32Params&) noexcept;
