@@ -1,9 +1,9 @@
 // The wrapper: checks the arguments once, cuts the product into blocks and shares them out.
 //
-// One item of work is a panel of up to 64 columns of C and a chunk of its rows. K is cut so that
-// the block of B under the kernel stays in the first two cache levels while the rows of A stream
-// past it; the partial sums are carried from one cut to the next through C, which float32 does
-// exactly.
+// One item of work is a group of panels of up to 64 columns of C and a chunk of its rows. K is cut
+// so that the block of B under the kernel stays in the first two cache levels while the rows of A
+// stream past it; the partial sums are carried from one cut to the next through C, which float32
+// does exactly.
 #include "core/kernels/gemm_f32/gemm_f32.h"
 
 #include <algorithm>
@@ -18,13 +18,16 @@ namespace {
 
 constexpr int64_t kBlockK = 256;
 constexpr int64_t kPanelWidth = 64;
+constexpr int64_t kMaxGroup = 8;
+// Divides well into the tiles of all variants.
+constexpr int64_t kRowStep = 18;
 // Copying a block of B costs about as much as multiplying it with this many rows saves.
 constexpr int64_t kRowsWorthPacking = 16;
 // Below this many multiply-adds a thread costs more than it brings.
 constexpr int64_t kWorkPerThread = 1 << 17;
 
-// One block of B for each thread, kept for its lifetime.
-float* thread_panel() {
+// Room for the blocks of B of one group, for each thread, kept for its lifetime.
+float* thread_room() {
   struct Free {
     void operator()(float* data) const { ::operator delete[](data, std::align_val_t{64}); }
   };
@@ -46,14 +49,17 @@ void check(const GemmF32& g) {
   }
 }
 
+// A block of B: rows [k0, k1) of the columns [n0, n1) of one panel.
 struct Block {
   int64_t panel, k0, k1, n0, n1;
+  int64_t padded() const { return (n1 - n0 + 15) / 16 * 16; }
 };
 
-void copy_block(const GemmF32& g, const Block& at, float* to, int64_t ld) {
+void copy_block(const GemmF32& g, const Block& at, float* to) {
   const int64_t width = at.n1 - at.n0;
   const float* from = g.b + at.k0 * g.b_k_stride + at.n0 * g.b_n_stride;
   const int64_t rows = at.k1 - at.k0;
+  const int64_t ld = at.padded();
   if (g.b_n_stride == 1) {
     for (int64_t l = 0; l < rows; ++l) {
       std::copy_n(from + l * g.b_k_stride, width, to + l * ld);
@@ -67,57 +73,93 @@ void copy_block(const GemmF32& g, const Block& at, float* to, int64_t ld) {
   }
 }
 
-// Points the kernel's B at the block, copying it where that pays or there is no other way.
-void bind_b(const GemmF32& g, const Block& at, GemmF32Params& p) {
-  const int64_t padded = (at.n1 - at.n0 + 15) / 16 * 16;
-  if (g.packed_b != nullptr) {
-    p.b = g.packed_b->panel(at.panel, at.k0);
-    p.ldb = padded;
-  } else if (g.fill_b == nullptr && g.b_n_stride == 1 && p.m < kRowsWorthPacking) {
-    p.b = g.b + at.k0 * g.b_k_stride + at.n0;
-    p.ldb = g.b_k_stride;
+struct BoundB {
+  const float* data;
+  int64_t ld;
+};
+
+// Where the kernel finds the block: copied to `room` where that pays or there is no other way.
+BoundB bind_b(const GemmF32& g, const Block& at, int64_t rows, float* room) {
+  if (g.k == 0) return {nullptr, 0};
+  if (g.packed_b != nullptr) return {g.packed_b->panel(at.panel, at.k0), at.padded()};
+  if (g.fill_b != nullptr) {
+    (*g.fill_b)(at.k0, at.k1, at.n0, at.n1, room, at.padded());
+  } else if (g.b_n_stride == 1 && rows < kRowsWorthPacking) {
+    return {g.b + at.k0 * g.b_k_stride + at.n0, g.b_k_stride};
   } else {
-    float* to = thread_panel();
-    if (g.fill_b != nullptr) {
-      (*g.fill_b)(at.k0, at.k1, at.n0, at.n1, to, padded);
-    } else {
-      copy_block(g, at, to, padded);
-    }
-    p.b = to;
-    p.ldb = padded;
+    copy_block(g, at, room);
   }
+  return {room, at.padded()};
 }
 
-void run_panel(const GemmF32& g, GemmF32Fn kernel, const GemmF32Panels& panels, int64_t panel,
-               int64_t row_begin, int64_t row_end) {
+GemmF32Params params_of(const GemmF32& g, const Block& at, const BoundB& b, int64_t row_begin,
+                        int64_t row_end) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  const int64_t n0 = panels.begin(panel);
-  const int64_t n1 = panels.begin(panel + 1);
-  const int64_t blocks = std::max<int64_t>((g.k + kBlockK - 1) / kBlockK, 1);
-  for (int64_t block = 0; block < blocks; ++block) {
-    const bool first = block == 0;
-    const bool last = block == blocks - 1;
-    const int64_t k0 = g.k * block / blocks;
-    const int64_t k1 = g.k * (block + 1) / blocks;
-    GemmF32Params p = {
-        .m = row_end - row_begin,
-        .n = n1 - n0,
-        .k = k1 - k0,
-        .a = g.k > 0 ? g.a + row_begin * g.a_row_stride + k0 * g.a_k_stride : nullptr,
-        .a_row_stride = g.a_row_stride,
-        .a_k_stride = g.a_k_stride,
-        .b = nullptr,
-        .ldb = 0,
-        .c = g.c + row_begin * g.ldc + n0,
-        .ldc = g.ldc,
-        .row_bias = first && g.row_bias != nullptr ? g.row_bias + row_begin : nullptr,
-        .col_bias = first && g.col_bias != nullptr ? g.col_bias + n0 : nullptr,
-        .load_c = g.accumulate || !first,
-        .min = last ? g.min : -kInf,
-        .max = last ? g.max : kInf,
-    };
-    if (g.k > 0) bind_b(g, {panel, k0, k1, n0, n1}, p);
-    kernel(p);
+  const bool first = at.k0 == 0;
+  const bool last = at.k1 == g.k;
+  return {
+      .m = row_end - row_begin,
+      .n = at.n1 - at.n0,
+      .k = at.k1 - at.k0,
+      .a = g.k > 0 ? g.a + row_begin * g.a_row_stride + at.k0 * g.a_k_stride : nullptr,
+      .a_row_stride = g.a_row_stride,
+      .a_k_stride = g.a_k_stride,
+      .b = b.data,
+      .ldb = b.ld,
+      .c = g.c + row_begin * g.ldc + at.n0,
+      .ldc = g.ldc,
+      .row_bias = first && g.row_bias != nullptr ? g.row_bias + row_begin : nullptr,
+      .col_bias = first && g.col_bias != nullptr ? g.col_bias + at.n0 : nullptr,
+      .load_c = g.accumulate || !first,
+      .min = last ? g.min : -kInf,
+      .max = last ? g.max : kInf,
+  };
+}
+
+// How the product is cut. Where K is small, several panels are in the cache at once and a few rows
+// of C run through all of them before the next rows: C is then written in long runs, which is what
+// limits such a product.
+struct Cut {
+  GemmF32Panels panels;
+  int64_t k_blocks;
+  int64_t group;  // panels that are in the cache together
+  int64_t groups;
+  int64_t chunks;    // of rows, shared out only where there are too few groups for the threads
+  int64_t row_step;  // rows that run through a group at a time
+
+  explicit Cut(const GemmF32& g) : panels(g.n) {
+    const int64_t threads = num_threads();
+    const int64_t wanted = threads == 1 ? 1 : 4 * threads;
+    k_blocks = std::max<int64_t>((g.k + kBlockK - 1) / kBlockK, 1);
+    group = std::min(kBlockK / std::max<int64_t>(g.k, 1), kMaxGroup);
+    group = std::clamp<int64_t>(std::min(group, panels.count() / wanted), 1, kMaxGroup);
+    groups = (panels.count() + group - 1) / group;
+    chunks = std::clamp<int64_t>(g.m / 24, 1, (wanted + groups - 1) / groups);
+    row_step = group > 1 ? kRowStep : g.m;
+  }
+};
+
+void run_group(const GemmF32& g, GemmF32Fn kernel, const Cut& cut, int64_t first_panel,
+               int64_t row_begin, int64_t row_end) {
+  const int64_t panel_end = std::min(first_panel + cut.group, cut.panels.count());
+  Block blocks[kMaxGroup];
+  BoundB bound[kMaxGroup];
+  for (int64_t kb = 0; kb < cut.k_blocks; ++kb) {
+    const int64_t k0 = g.k * kb / cut.k_blocks;
+    const int64_t k1 = g.k * (kb + 1) / cut.k_blocks;
+    float* room = thread_room();
+    for (int64_t p = first_panel; p < panel_end; ++p) {
+      Block& block = blocks[p - first_panel];
+      block = {p, k0, k1, cut.panels.begin(p), cut.panels.begin(p + 1)};
+      bound[p - first_panel] = bind_b(g, block, row_end - row_begin, room);
+      room += block.padded() * (k1 - k0);
+    }
+    for (int64_t row = row_begin; row < row_end; row += cut.row_step) {
+      const int64_t next = std::min(row + cut.row_step, row_end);
+      for (int64_t i = 0; i < panel_end - first_panel; ++i) {
+        kernel(params_of(g, blocks[i], bound[i], row, next));
+      }
+    }
   }
 }
 
@@ -129,20 +171,15 @@ void gemm_f32(const GemmF32& args, GemmF32Fn kernel) {
   static const GemmF32Fn best = pick(gemm_f32_variants());
   if (kernel == nullptr) kernel = best;
 
-  const GemmF32Panels panels(args.n);
-  const int64_t threads = num_threads();
-  // Rows are shared out only where there are too few panels to keep every thread busy.
-  const int64_t wanted = panels.count() >= 4 * threads ? 1 : (4 * threads) / panels.count();
-  const int64_t chunks = threads == 1 ? 1 : std::clamp<int64_t>(args.m / 24, 1, wanted);
-  const int64_t items = panels.count() * chunks;
-  const int64_t work_per_item =
-      std::max<int64_t>(args.m * args.n * std::max<int64_t>(args.k, 1) / items, 1);
-  const int64_t grain = (kWorkPerThread + work_per_item - 1) / work_per_item;
+  const Cut cut(args);
+  const int64_t items = cut.groups * cut.chunks;
+  const int64_t work = args.m * args.n * std::max<int64_t>(args.k, 1);
+  const int64_t grain = kWorkPerThread / std::max<int64_t>(work / items, 1) + 1;
   parallel_for(items, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t chunk = item % chunks;
-      run_panel(args, kernel, panels, item / chunks, args.m * chunk / chunks,
-                args.m * (chunk + 1) / chunks);
+      const int64_t chunk = item % cut.chunks;
+      run_group(args, kernel, cut, item / cut.chunks * cut.group, args.m * chunk / cut.chunks,
+                args.m * (chunk + 1) / cut.chunks);
     }
   });
 }
