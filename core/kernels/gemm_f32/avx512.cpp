@@ -39,21 +39,29 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
 
   const float* a = p.a + row * p.a_row_stride;
   const float* b = p.b + col;
-  for (int64_t l = 0; l < p.k; ++l) {
-    __m512 bv[W];
-#pragma GCC unroll 4
-    for (int j = 0; j < W; ++j) {
-      bv[j] = j == W - 1 ? _mm512_maskz_loadu_ps(last, b + j * kLanes)
-                         : _mm512_loadu_ps(b + j * kLanes);
-    }
+  // The rows of the next tile, a cache line of each every 16 steps: streams this short are over
+  // before the hardware sees them.
+  const float* next = a + MR * p.a_row_stride;
+  for (int64_t l = 0; l < p.k; l += kLanes, next += kLanes * p.a_k_stride) {
 #pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const __m512 av = _mm512_set1_ps(a[i * p.a_row_stride]);
+    for (int i = 0; i < MR; ++i) _mm_prefetch(next + i * p.a_row_stride, _MM_HINT_T0);
+    const int64_t steps = p.k - l < kLanes ? p.k - l : kLanes;
+    for (int64_t step = 0; step < steps; ++step) {
+      __m512 bv[W];
 #pragma GCC unroll 4
-      for (int j = 0; j < W; ++j) sum[i][j] = _mm512_fmadd_ps(av, bv[j], sum[i][j]);
+      for (int j = 0; j < W; ++j) {
+        bv[j] = j == W - 1 ? _mm512_maskz_loadu_ps(last, b + j * kLanes)
+                           : _mm512_loadu_ps(b + j * kLanes);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const __m512 av = _mm512_set1_ps(a[i * p.a_row_stride]);
+#pragma GCC unroll 4
+        for (int j = 0; j < W; ++j) sum[i][j] = _mm512_fmadd_ps(av, bv[j], sum[i][j]);
+      }
+      a += p.a_k_stride;
+      b += p.ldb;
     }
-    a += p.a_k_stride;
-    b += p.ldb;
   }
 
   const __m512 lo = _mm512_set1_ps(p.min);
