@@ -21,8 +21,8 @@ constexpr int64_t kPanelWidth = 64;
 constexpr int64_t kMaxGroup = 8;
 // Divides well into the tiles of all variants.
 constexpr int64_t kRowStep = 18;
-// Copying a block of B costs about as much as multiplying it with this many rows saves.
-constexpr int64_t kRowsWorthPacking = 16;
+// With fewer rows than this, copying a block of B costs more than it saves.
+constexpr int64_t kRowsWorthPacking = 28;
 // Below this many multiply-adds a thread costs more than it brings.
 constexpr int64_t kWorkPerThread = 1 << 17;
 
