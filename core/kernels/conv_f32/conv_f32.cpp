@@ -1,6 +1,8 @@
 // Chooses the way to compute a convolution; the arithmetic is in gemm_f32 and depthwise_f32.
 #include "core/kernels/conv_f32/conv_f32.h"
 
+#include <optional>
+
 #include "core/kernels/conv_f32/im2col.h"
 #include "core/kernels/depthwise_f32/depthwise_f32.h"
 #include "core/kernels/gemm_f32/gemm_f32.h"
@@ -26,6 +28,19 @@ void check(const ConvF32& c) {
       throw BadOption("conv_f32: a size, stride or dilation is out of range");
     }
   }
+}
+
+// A sequence given as [length, 1] is one given as [1, length], whose rows are long enough for
+// vectors.
+ConvF32 without_trailing_ones(ConvF32 c) {
+  for (int round = 0; round < 2; ++round) {
+    if (c.in_size[2] != 1 || c.out_size[2] != 1 || c.kernel[2] != 1 || c.pad_begin[2] != 0) break;
+    for (auto* sizes : {&c.in_size, &c.out_size, &c.kernel, &c.stride, &c.dilation}) {
+      *sizes = {1, (*sizes)[0], (*sizes)[1]};
+    }
+    c.pad_begin = {0, c.pad_begin[0], c.pad_begin[1]};
+  }
+  return c;
 }
 
 bool is_depthwise(const ConvF32& c) {
@@ -66,8 +81,9 @@ void as_depthwise(const ConvF32& c) {
   depthwise_f32(d);
 }
 
-// The group `group` of image `image`: [out channels, c * taps] times [c * taps, positions].
-void as_gemm(const ConvF32& c, int64_t image, int64_t group) {
+// The group `group` of image `image`: [out channels, c * taps] times [c * taps, positions]. Without
+// a plan the second is the input as it is.
+void as_gemm(const ConvF32& c, const PatchPlanF32* plan, int64_t image, int64_t group) {
   const int64_t group_in = c.in_channels / c.groups;
   const int64_t group_out = c.out_channels / c.groups;
   const int64_t positions = product(c.out_size);
@@ -83,13 +99,13 @@ void as_gemm(const ConvF32& c, int64_t image, int64_t group) {
   g.row_bias = c.bias != nullptr ? c.bias + group * group_out : nullptr;
   g.min = c.min;
   g.max = c.max;
-  if (is_pointwise(c)) {
+  if (plan == nullptr) {
     g.b = x;
     g.b_k_stride = positions;
     gemm_f32(g);
     return;
   }
-  const Im2colF32 patches(c, x);
+  const PatchesF32 patches(*plan, x);
   const FillPanelF32 fill = [&](int64_t k0, int64_t k1, int64_t n0, int64_t n1, float* to,
                                 int64_t ld) { patches.fill(k0, k1, n0, n1, to, ld); };
   g.fill_b = &fill;
@@ -101,12 +117,17 @@ void as_gemm(const ConvF32& c, int64_t image, int64_t group) {
 void conv_f32(const ConvF32& args) {
   check(args);
   if (args.batch == 0 || args.out_channels == 0 || product(args.out_size) == 0) return;
-  if (is_depthwise(args)) {
-    as_depthwise(args);
+  const ConvF32 c = without_trailing_ones(args);
+  if (is_depthwise(c)) {
+    as_depthwise(c);
     return;
   }
-  parallel_for(args.batch * args.groups, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) as_gemm(args, i / args.groups, i % args.groups);
+  std::optional<PatchPlanF32> plan;
+  if (!is_pointwise(c)) plan.emplace(c);
+  parallel_for(c.batch * c.groups, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      as_gemm(c, plan ? &*plan : nullptr, i / c.groups, i % c.groups);
+    }
   });
 }
 

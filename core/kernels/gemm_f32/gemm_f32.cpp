@@ -17,7 +17,6 @@ namespace dwindle::kernels {
 namespace {
 
 constexpr int64_t kBlockK = 256;
-constexpr int64_t kPanelWidth = 64;
 constexpr int64_t kMaxGroup = 8;
 // Divides well into the tiles of all variants.
 constexpr int64_t kRowStep = 18;
@@ -31,8 +30,9 @@ float* thread_room() {
   struct Free {
     void operator()(float* data) const { ::operator delete[](data, std::align_val_t{64}); }
   };
+  constexpr size_t kFloats = kBlockK * kGemmF32PanelWidth + kFillOvershootF32;
   static thread_local std::unique_ptr<float[], Free> panel(static_cast<float*>(
-      ::operator new[](kBlockK* kPanelWidth * sizeof(float), std::align_val_t{64})));
+      ::operator new[](kFloats * sizeof(float), std::align_val_t{64})));
   return panel.get();
 }
 

@@ -75,8 +75,12 @@ class PackedBF32 {
   std::unique_ptr<float[], Free> data_;
 };
 
-// Writes B[k0:k1, n0:n1] to `dst`, rows `ld` floats apart. Called from several threads at once, and
-// more than once for the same block where the rows of A are shared out among threads.
+// Writes B[k0:k1, n0:n1] to `dst`, rows `ld` floats apart, of at most kGemmF32PanelWidth columns.
+// May write up to kFillOvershootF32 floats past the end of the last row. Called from several
+// threads at once, and more than once for the same block where the rows of A are shared out among
+// threads.
+inline constexpr int64_t kGemmF32PanelWidth = 64;
+inline constexpr int64_t kFillOvershootF32 = 16;
 using FillPanelF32 =
     std::function<void(int64_t k0, int64_t k1, int64_t n0, int64_t n1, float* dst, int64_t ld)>;
 

@@ -8,7 +8,7 @@ namespace dwindle::kernels {
 namespace {
 
 constexpr int64_t kVector = 16;
-constexpr int64_t kMaxVectors = 4;
+constexpr int64_t kMaxVectors = kGemmF32PanelWidth / kVector;
 constexpr std::align_val_t kAlignment{64};
 
 }  // namespace
