@@ -1,0 +1,60 @@
+// Compare: models that should do the same, side by side over data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/data/dataset.h"
+#include "core/runtime/float_executor.h"
+#include "core/support/progress.h"
+
+namespace dwindle {
+
+// How close one output of a model is to the same output of the reference.
+struct OutputAgreement {
+  std::string output;
+  double sqnr_db = 0;          // infinite where equal
+  std::optional<double> top1;  // share of equal arg-maxima; none where the output has no classes
+};
+
+struct ModelScore {
+  std::string name;
+  uint64_t bytes = 0;
+  std::optional<double> accuracy;        // top-1, where the data has labels
+  double latency_ms = 0;                 // median, one sample, FloatExecutor
+  std::vector<OutputAgreement> outputs;  // beside the first model; of the first: empty
+};
+
+struct NamedModel {
+  std::string name;
+  const Model* model;
+  uint64_t bytes;
+};
+
+struct CompareOptions {
+  int latency_runs = 20;  // of each model, in turn; 0: no latency
+};
+
+// Runs all models over `data`; the first is the reference. Raises BadData where the data is empty,
+// does not fit, or where the models' outputs have different names or shapes.
+std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Dataset& data,
+                                       const CompareOptions& options, Progress* progress);
+
+// Classes of one output: where the arg-max of each position lies. [N, C], [N, C, 1, 1]: one of C a
+// sample; [N, T, C]: one a token; [N, C, H, W]: one a pixel. Empty where there are no classes.
+std::vector<int64_t> top_classes(const Tensor& output);
+
+// The first `samples` samples of an output that has `batch` along its first axis; the whole output
+// where it has not.
+Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch);
+
+// The extent of the first axis that all inputs of `feed` share, or 1.
+int64_t batch_of(const Feed& feed);
+
+// The samples of a feed as feeds of their own; the feed itself where its inputs have no common
+// batch axis.
+std::vector<Feed> split_samples(const Feed& feed);
+
+}  // namespace dwindle
