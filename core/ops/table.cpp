@@ -8,7 +8,8 @@ namespace dwindle {
 
 std::span<const std::span<const OpRow>> op_families() {
   static const std::array families = {
-      constant_ops(),
+      constant_ops(), conv_ops(), gather_ops(),  global_pool_ops(), join_ops(),
+      pad_ops(),      pool_ops(), reshape_ops(), slice_ops(),       transpose_ops(),
   };
   return families;
 }

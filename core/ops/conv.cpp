@@ -1,0 +1,104 @@
+// Conv, on one to three spatial axes.
+#include <algorithm>
+
+#include "core/kernels/conv_f32/conv_f32.h"
+#include "core/ops/families.h"
+#include "core/ops/window.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+// Checks the shapes of Conv's inputs against each other, as far as they are known.
+template <typename Context>
+void check_channels(const Context& c, const Shape& x, const Shape& w, int64_t groups) {
+  if (x.size() < 3 || x.size() != w.size()) c.fail("the input and the weights differ in rank");
+  if (groups < 1) c.fail("group is out of range");
+  if (x[1].known() && w[1].known() && x[1].extent != w[1].extent * groups) {
+    c.fail("the input has " + std::to_string(x[1].extent) + " channels, the weights take " +
+           std::to_string(w[1].extent) + " in each of " + std::to_string(groups) + " groups");
+  }
+  if (w[0].known() && w[0].extent % groups != 0)
+    c.fail("group does not divide the output channels");
+}
+
+void infer_conv(InferContext& c) {
+  const auto &x = c.shape(0), &w = c.shape(1);
+  if (!x || !w) {
+    const auto rank = x ? c.rank(0) : c.rank(1);
+    if (!rank || *rank < 2) return c.set_output(0, c.dtype(0));
+    Shape out(static_cast<size_t>(*rank));
+    if (x) out[0] = (*x)[0];
+    if (w) out[1] = (*w)[0];
+    return c.set_output(0, c.dtype(0), std::move(out));
+  }
+  check_channels(c, *x, *w, c.node().int_attribute("group", 1));
+  Shape out(x->size());
+  out[0] = (*x)[0];
+  out[1] = (*w)[0];
+  const Shape kernel(w->begin() + 2, w->end());
+  if (all_known(kernel)) {
+    Window window = read_window(c.node(), to_dims(kernel));
+    for (size_t i = 0; i < window.axes.size(); ++i) {
+      if (!(*x)[i + 2].known()) continue;
+      out[i + 2] = place_windows(c.node(), window, (*x)[i + 2].extent, window.axes[i]);
+    }
+  }
+  c.set_output(0, c.dtype(0), std::move(out));
+}
+
+void conv(KernelContext& c) {
+  const Tensor& x = c.input(0);
+  const Tensor& w = c.input(1);
+  const int64_t groups = c.node().int_attribute("group", 1);
+  check_channels(c, to_shape(x.shape()), to_shape(w.shape()), groups);
+  const size_t spatial = x.shape().size() - 2;
+  if (spatial > 3) c.unsupported("a convolution over " + std::to_string(spatial) + " axes");
+  if (x.dtype() != DType::kFloat || w.dtype() != DType::kFloat) {
+    c.unsupported("a convolution of " + std::string(dtype_name(x.dtype())));
+  }
+  Window window = read_window(c.node(), Dims(w.shape().begin() + 2, w.shape().end()));
+
+  kernels::ConvF32 args;
+  args.batch = x.shape()[0];
+  args.groups = groups;
+  args.in_channels = x.shape()[1];
+  args.out_channels = w.shape()[0];
+  Dims shape = {args.batch, args.out_channels};
+  for (size_t i = 0; i < spatial; ++i) {
+    WindowAxis& axis = window.axes[i];
+    const int64_t in = x.shape()[i + 2];
+    const int64_t out = place_windows(c.node(), window, in, axis);
+    const size_t at = i + 3 - spatial;
+    args.in_size[at] = in;
+    args.out_size[at] = out;
+    args.kernel[at] = axis.kernel;
+    args.stride[at] = axis.stride;
+    args.dilation[at] = axis.dilation;
+    args.pad_begin[at] = axis.pad_begin;
+    shape.push_back(out);
+  }
+  if (c.has_input(2)) {
+    const Tensor& bias = c.input(2);
+    if (bias.shape() != Dims{args.out_channels}) c.fail("the bias must have one number a channel");
+    args.bias = bias.data<float>();
+  }
+  Tensor& y = c.output(0, DType::kFloat, std::move(shape));
+  if (y.size() == 0) return;
+  args.x = x.data<float>();
+  args.w = w.data<float>();
+  args.y = y.mutable_data<float>();
+  kernels::conv_f32(args);
+}
+
+Kernel conv_kernel(const Node&, int) { return conv; }
+
+const OpRow kRows[] = {
+    {"", "Conv", 1, infer_conv, conv_kernel, 1u << 1 | 1u << 2},
+};
+
+}  // namespace
+
+std::span<const OpRow> conv_ops() { return kRows; }
+
+}  // namespace dwindle
