@@ -65,10 +65,11 @@ void concat(KernelContext& c) {
     const Tensor& in = c.input(i);
     Dims expected = in.shape();
     if (expected.size() != shape.size()) c.fail("the inputs differ in rank");
-    std::swap(expected[axis], shape[axis]);
+    const int64_t total = shape[axis];
+    expected[axis] = total;
     if (expected != shape) c.fail("the inputs differ in shape outside the axis");
     if (in.dtype() != first.dtype()) c.fail("the inputs differ in dtype");
-    shape[axis] = expected[axis] + in.shape()[axis];
+    shape[axis] = total + in.shape()[axis];
   }
   Tensor& out = c.output(0, first.dtype(), shape);
   const size_t width = element_bytes(first.dtype());
