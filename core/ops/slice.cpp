@@ -56,6 +56,8 @@ Range range_of(const Context& c, int64_t start, int64_t end, int64_t step, int64
     return {start, step, end > start ? (end - start - 1) / step + 1 : 0};
   }
   start = clamped(start, 0, extent - 1);
+  // The greatest numbers mean "to the very end" in either direction, as in ONNX Runtime.
+  if (end == INT32_MAX || end == INT64_MAX) end = INT64_MIN;
   end = clamped(end, -1, extent - 1);
   const uint64_t backwards = ~static_cast<uint64_t>(step) + 1;
   if (start <= end) return {};

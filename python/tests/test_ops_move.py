@@ -156,9 +156,7 @@ def test_slice():
         axes = [int(a) for a in rng.permutation(rank)[: rng.integers(1, rank + 1)]]
         starts = [int(rng.integers(-9, 9)) for _ in axes]
         ends = [int(pick(rng, rng.integers(-9, 9), 2**31 - 1, -(2**63), 2**63 - 1)) for _ in axes]
-        # Of a tensor without elements, ONNX Runtime makes other shapes where steps are negative.
         steps = [int(pick(rng, 1, 1, 2, -1, -2, 5, -(2**40))) for _ in axes]
-        steps = [abs(step) for step in steps] if 0 in shape else steps
         opset = pick(rng, 9, *OPSETS)
         x = data(rng, shape)
         if opset < 10:
