@@ -11,4 +11,7 @@ namespace dwindle {
 // a likely slip (about a third of the name); otherwise "". The first of equals wins.
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates);
 
+// "; did you mean 'x'?" where there is such a candidate, else "".
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+
 }  // namespace dwindle

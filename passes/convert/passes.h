@@ -1,0 +1,10 @@
+// Factories of the conversion passes, for the registry.
+#pragma once
+
+#include "passes/pass.h"
+
+namespace dwindle::passes {
+
+PassRow raise_opset_row();
+
+}  // namespace dwindle::passes

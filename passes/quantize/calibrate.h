@@ -1,0 +1,44 @@
+// Calibration: runs a model over data and keeps what quantization needs to know of its values.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/data/dataset.h"
+#include "core/quant/observer.h"
+#include "core/support/progress.h"
+#include "passes/quantize/placement.h"
+
+namespace dwindle::passes {
+
+// The mean of a value over everything but one axis.
+class ChannelMeans {
+ public:
+  explicit ChannelMeans(int axis) : axis_(axis) {}
+  // Sums are taken sample by sample in double, so they do not depend on the split into batches.
+  // Values whose extent along the axis changes have no means: means() is empty then.
+  void add(const Tensor& tensor);
+  std::vector<double> means() const;
+
+ private:
+  int axis_;
+  bool consistent_ = true;
+  std::vector<double> sums_;
+  double count_ = 0;
+};
+
+struct Statistics {
+  std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by leading value
+  std::unordered_map<const Value*, ChannelMeans> means;  // inputs of weighted nodes
+  int64_t samples = 0;
+};
+
+// Runs `model` over all of `data`. Memory does not grow with the number of samples. Raises BadData
+// where there is no sample, where a feed does not fit the model, or where a value is NaN or
+// infinite (naming the value, the node and the sample).
+Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
+                     const ObserverOptions& options, bool channel_means, Progress* progress);
+
+}  // namespace dwindle::passes

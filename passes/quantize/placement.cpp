@@ -1,0 +1,192 @@
+#include "passes/quantize/placement.h"
+
+#include <unordered_set>
+
+namespace dwindle::passes {
+namespace {
+
+bool is_float_tensor(const Value* value) {
+  return value != nullptr && value->type.is_tensor() && value->type.dtype == DType::kFloat;
+}
+
+bool is_bias_add(const Node& add, const Value* product) {
+  if (!add.is("Add")) return false;
+  const Value* other = add.input(0) == product ? add.input(1) : add.input(0);
+  const Tensor* bias = other == nullptr ? nullptr : other->constant();
+  if (bias == nullptr || bias->dtype() != DType::kFloat) return false;
+  // A vector over the last axis; other shapes are no bias.
+  return bias->rank() >= 1 && bias->size() == bias->shape().back();
+}
+
+class Placer {
+ public:
+  Placer(const Model& model, const std::function<bool(const Node&)>& excluded)
+      : graph_(*model.graph), excluded_(excluded) {}
+
+  Placement run() {
+    for (Node* node : graph_.nodes()) visit(node);
+    list_islands();
+    order_values();
+    return std::move(placement_);
+  }
+
+ private:
+  void visit(Node* node) {
+    const QuantRule* rule = quant_rule(*node);
+    if (rule == nullptr || excluded_(*node) || fused_.contains(node)) return;
+    if (!is_float_tensor(node->output())) return;
+    if (rule->kind == QuantKind::kWeighted) {
+      quantize_weighted(node, *rule);
+    } else if (follows(*node, *rule)) {
+      quantize_follower(node, *rule);
+    }
+  }
+
+  void quantize_weighted(Node* node, const QuantRule& rule) {
+    Value* weights = node->input(static_cast<size_t>(rule.weight_input));
+    if (!is_float_tensor(node->input(0)) || !is_float_tensor(weights)) return;
+    mark(node->input(0));
+    if (weights->constant() == nullptr) mark(weights);
+    placement_.weighted.push_back(node);
+    done_.insert(node);
+    Node* tail = fuse(node);
+    // An int8 convolution writes int8. A matrix product writes its int32 sums as float just as
+    // well, so its output is rounded to 8 bits only where another quantized node asks for that.
+    if (node->is("Conv") || node->is("ConvTranspose")) mark(tail->output());
+  }
+
+  // A follower joins where one of its data inputs is quantized already.
+  bool follows(const Node& node, const QuantRule& rule) const {
+    for (size_t i = 0; i < node.num_inputs(); ++i) {
+      if (is_data(rule, i) && node.input(i) != nullptr && placement_.quantizes(node.input(i))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void quantize_follower(Node* node, const QuantRule& rule) {
+    for (size_t i = 0; i < node->num_inputs(); ++i) {
+      if (is_data(rule, i) && !is_float_tensor(node->input(i))) return;
+    }
+    // Rows gathered from a constant table are weights, not data that flows.
+    if (rule.kind == QuantKind::kSharesRange && node->input(0)->constant() != nullptr) return;
+    for (size_t i = 0; i < node->num_inputs(); ++i) {
+      if (is_data(rule, i)) mark(node->input(i));
+    }
+    done_.insert(node);
+    if (rule.kind == QuantKind::kOwnRange) {
+      mark(fuse(node)->output());
+    } else {
+      share_range(node, rule);
+    }
+  }
+
+  // One scale for the data inputs and outputs. A Concat's output has all elements, so it leads;
+  // elsewhere the input has.
+  void share_range(Node* node, const QuantRule& rule) {
+    for (Value* output : node->outputs()) {
+      if (is_float_tensor(output)) mark(output);
+    }
+    if (node->is("Concat")) {
+      for (size_t i = 0; i < node->num_inputs(); ++i) {
+        if (is_data(rule, i)) share(node->input(i), node->output());
+      }
+      return;
+    }
+    for (Value* output : node->outputs()) {
+      if (is_float_tensor(output)) share(output, node->input(0));
+    }
+  }
+
+  // Takes the nodes fused behind `node` as done with it; returns the last.
+  Node* fuse(Node* node) {
+    Node* tail = fused_tail(node, excluded_);
+    for (Node* fused = node; fused != tail;) {
+      fused = fused->output()->uses().front().node;
+      fused_.insert(fused);
+      done_.insert(fused);
+    }
+    return tail;
+  }
+
+  // Quantizes a value; where it is only moved data, what it was moved from too, so that the move
+  // itself works on the smaller elements.
+  void mark(Value* value) {
+    if (!placement_.leaders_.emplace(value, value).second) return;
+    Node* producer = value->producer();
+    if (producer == nullptr || value->graph() != &graph_) return;
+    const QuantRule* rule = quant_rule(*producer);
+    const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange &&
+                       !excluded_(*producer) && !done_.contains(producer);
+    if (moves) quantize_follower(producer, *rule);
+  }
+
+  void share(Value* value, Value* with) {
+    Value* a = placement_.leader(value);
+    Value* b = placement_.leader(with);
+    if (a != b) placement_.leaders_[a] = b;
+  }
+
+  static bool is_data(const QuantRule& rule, size_t i) {
+    return i < 32 ? (rule.data_inputs >> i & 1) != 0 : rule.data_inputs == ~0u;
+  }
+
+  void list_islands() {
+    for (Node* node : graph_.nodes()) {
+      if (done_.contains(node) || node->is("Constant")) continue;
+      const bool on_floats = is_float_tensor(node->output()) || !node->nested_graphs().empty();
+      if (!on_floats) continue;
+      placement_.islands.push_back({node, reason(*node)});
+    }
+  }
+
+  std::string reason(const Node& node) const {
+    if (excluded_(node)) return "excluded";
+    if (!node.nested_graphs().empty()) return "holds nested graphs";
+    const QuantRule* rule = quant_rule(node);
+    if (rule == nullptr) return "no int8 form of " + node.op_type;
+    if (rule->kind == QuantKind::kWeighted) return "an input is not a float32 tensor";
+    return "none of its inputs is quantized";
+  }
+
+  void order_values() {
+    for (Value* value : graph_.values()) {
+      if (placement_.quantizes(value)) placement_.values.push_back(value);
+    }
+  }
+
+  const Graph& graph_;
+  const std::function<bool(const Node&)>& excluded_;
+  Placement placement_;
+  std::unordered_set<const Node*> fused_, done_;
+};
+
+}  // namespace
+
+Value* Placement::leader(const Value* value) const {
+  Value* at = leaders_.at(value);
+  while (leaders_.at(at) != at) at = leaders_.at(at);
+  return at;
+}
+
+Node* fused_tail(Node* node, const std::function<bool(const Node&)>& excluded) {
+  const bool product = node->is("MatMul");
+  for (;;) {
+    Value* output = node->output();
+    if (output->is_graph_output() || output->uses().size() != 1) return node;
+    Node* next = output->uses().front().node;
+    if (next->graph() != node->graph() || excluded(*next)) return node;
+    const bool clips = next->is("Relu") || (next->is("Clip") && output->uses().front().input == 0);
+    const bool bias = product && node->is("MatMul") && is_bias_add(*next, output);
+    if (!clips && !bias) return node;
+    node = next;
+    if (clips) return node;
+  }
+}
+
+Placement place_quantization(const Model& model, const std::function<bool(const Node&)>& excluded) {
+  return Placer(model, excluded).run();
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,35 @@
+// Quality: a quantized model beside the float one it was made from, value by value.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/data/dataset.h"
+#include "core/runtime/compare.h"
+
+namespace dwindle::passes {
+
+// What quantization costs at the output of one node.
+struct NodeLoss {
+  std::string node, op;
+  double sqnr_db = 0;  // of its output
+  double lost_db = 0;  // less than its worst input has
+};
+
+struct Quality {
+  std::vector<OutputAgreement> outputs;
+  std::vector<NodeLoss> worst_nodes;  // most lost first
+  int64_t samples = 0;
+
+  // The largest share of samples whose top class differs in some output; 0 where no output has
+  // classes.
+  double top1_drop() const;
+};
+
+// Runs the models on `feeds`, sample by sample where they can be split. Outputs are compared with
+// those of `original`, values in between with those of `simplified`, the float model that was
+// quantized: they belong together by their names. Keeps the `worst` nodes that lose most.
+Quality measure_quality(const Model& original, const Model& simplified, const Model& quantized,
+                        const std::vector<Feed>& feeds, size_t worst, Progress* progress);
+
+}  // namespace dwindle::passes
