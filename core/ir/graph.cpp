@@ -56,7 +56,7 @@ std::string Graph::fresh_name(const std::string& hint) {
   const auto& used = root()->used_names_;
   const std::string base = hint.empty() ? "value" : hint;
   if (!used.contains(base)) return base;
-  for (int number = 1;; ++number) {
+  for (int& number = root()->next_number_.try_emplace(base, 1).first->second;; ++number) {
     std::string name = base + "_" + std::to_string(number);
     if (!used.contains(name)) return name;
   }

@@ -263,6 +263,8 @@ class Graph {
   std::list<std::unique_ptr<Value>> values_;
   std::unordered_map<std::string, Value*> by_name_;
   std::unordered_set<std::string> used_names_;  // of the whole model; in the root only
+  // Where fresh_name() goes on counting, by hint, so that many names of one hint cost no search.
+  std::unordered_map<std::string, int> next_number_;  // in the root only
   std::vector<Value*> inputs_;
   std::vector<Value*> outputs_;
 };

@@ -7,9 +7,9 @@ namespace {
 
 using ValueMap = std::unordered_map<const Value*, Value*>;
 
-Value* copy_value(const Value& from, Graph& to, ValueMap& values) {
-  Value* value =
-      to.add_value(to.find(from.name()) == nullptr ? from.name() : to.fresh_name(from.name()));
+Value* copy_value(const Value& from, Graph& to, ValueMap& values, bool unique_names) {
+  const bool keep = !unique_names && to.find(from.name()) == nullptr;
+  Value* value = to.add_value(keep ? from.name() : to.fresh_name(from.name()));
   value->type = from.type;
   value->declared = from.declared;
   value->extra = from.extra;
@@ -25,13 +25,14 @@ Value* copy_value(const Value& from, Graph& to, ValueMap& values) {
   return value;
 }
 
-std::unique_ptr<Graph> copy_nested(const Graph& from, Graph& parent, ValueMap& values) {
+std::unique_ptr<Graph> copy_nested(const Graph& from, Graph& parent, ValueMap& values,
+                                   bool unique_names) {
   auto graph = std::make_unique<Graph>(&parent);
-  copy_graph(from, *graph, values);
+  copy_graph(from, *graph, values, unique_names);
   return graph;
 }
 
-Attribute copy_attribute(const Attribute& from, Graph& graph, ValueMap& values) {
+Attribute copy_attribute(const Attribute& from, Graph& graph, ValueMap& values, bool unique_names) {
   Attribute to;
   to.name = from.name;
   to.reference = from.reference;
@@ -41,10 +42,12 @@ Attribute copy_attribute(const Attribute& from, Graph& graph, ValueMap& values) 
       [&](const auto& value) {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, std::unique_ptr<Graph>>) {
-          to.value = copy_nested(*value, graph, values);
+          to.value = copy_nested(*value, graph, values, unique_names);
         } else if constexpr (std::is_same_v<T, std::vector<std::unique_ptr<Graph>>>) {
           std::vector<std::unique_ptr<Graph>> graphs;
-          for (const auto& nested : value) graphs.push_back(copy_nested(*nested, graph, values));
+          for (const auto& nested : value) {
+            graphs.push_back(copy_nested(*nested, graph, values, unique_names));
+          }
           to.value = std::move(graphs);
         } else {
           to.value = value;
@@ -56,9 +59,9 @@ Attribute copy_attribute(const Attribute& from, Graph& graph, ValueMap& values) 
 
 }  // namespace
 
-void copy_nodes(const Graph& from, Graph& to, ValueMap& values, Node* before) {
+void copy_nodes(const Graph& from, Graph& to, ValueMap& values, Node* before, bool unique_names) {
   for (const Value* value : from.values()) {
-    if (!values.contains(value)) copy_value(*value, to, values);
+    if (!values.contains(value)) copy_value(*value, to, values, unique_names);
   }
   auto mapped = [&](Value* value) {
     auto it = values.find(value);
@@ -77,15 +80,15 @@ void copy_nodes(const Graph& from, Graph& to, ValueMap& values, Node* before) {
       copy->add_output(output == nullptr ? nullptr : values.at(output));
     }
     for (const Attribute& attribute : node->attributes()) {
-      copy->attributes().push_back(copy_attribute(attribute, to, values));
+      copy->attributes().push_back(copy_attribute(attribute, to, values, unique_names));
     }
   }
 }
 
-void copy_graph(const Graph& from, Graph& to, ValueMap& values) {
+void copy_graph(const Graph& from, Graph& to, ValueMap& values, bool unique_names) {
   to.name = from.name;
   to.extra = from.extra;
-  copy_nodes(from, to, values);
+  copy_nodes(from, to, values, nullptr, unique_names);
   for (Value* input : from.inputs()) to.add_input(values.at(input));
   for (Value* output : from.outputs()) {
     auto it = values.find(output);
@@ -129,7 +132,7 @@ Model Model::clone() const {
     ValueMap inner;
     copy_graph(*function.graph, *to.graph, inner);
     for (const Attribute& attribute : function.default_attributes) {
-      to.default_attributes.push_back(copy_attribute(attribute, *to.graph, inner));
+      to.default_attributes.push_back(copy_attribute(attribute, *to.graph, inner, false));
     }
     copy.functions.push_back(std::move(to));
   }

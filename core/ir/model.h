@@ -42,11 +42,13 @@ struct Model {
 };
 
 // Copies the nodes of `from` to `to` before `before`, with values (initializers too) that
-// `values` does not map yet; adds them to `values`. Fresh names are given where names are taken.
-// Values of graphs outside `from` are used as they are where `values` does not map them.
+// `values` does not map yet; adds them to `values`. Values of graphs outside `from` are used as they
+// are where `values` does not map them. Fresh names are given where names are taken in the graph
+// that a value comes to or, on `unique_names`, anywhere in its model.
 void copy_nodes(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values,
-                Node* before = nullptr);
+                Node* before = nullptr, bool unique_names = false);
 // Copies a whole graph, inputs and outputs included, into `to`, which is empty.
-void copy_graph(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values);
+void copy_graph(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values,
+                bool unique_names = false);
 
 }  // namespace dwindle

@@ -1,5 +1,8 @@
 #include "core/runtime/float_executor.h"
 
+#include <unordered_map>
+
+#include "core/ir/inline_functions.h"
 #include "core/runtime/plan.h"
 #include "core/support/error.h"
 
@@ -7,11 +10,58 @@ namespace dwindle {
 
 class FloatExecutor::Plan {
  public:
-  explicit Plan(const Model& model) : graph_(*model.graph, shared_) {
-    shared_.model = &model;
+  explicit Plan(const Model& model)
+      : inlined_(without_functions(model)), graph_(*running(model).graph, shared_) {
+    shared_.model = &running(model);
     graph_.prepare(nullptr);
   }
 
+  void watch(const std::vector<const Value*>& values, Watcher watcher) {
+    shared_.watched.clear();
+    watched_as_.clear();
+    for (const Value* value : values) {
+      const Value* running = running_value(value);
+      if (running == nullptr) continue;
+      shared_.watched.insert(running);
+      watched_as_.emplace(running, value);
+    }
+    shared_.watcher = [this, watcher = std::move(watcher)](const Value& value,
+                                                              const Tensor& tensor) {
+      watcher(*watched_as_.at(&value), tensor);
+    };
+  }
+
+ private:
+  // Kernels are made for nodes of graphs alone: calls of local functions are inlined in a copy.
+  std::unique_ptr<Model> without_functions(const Model& model) {
+    if (model.functions.empty()) return nullptr;
+    auto copy = std::make_unique<Model>(model.clone());
+    pair_graphs(*model.graph, *copy->graph);
+    inline_functions(*copy);
+    return copy;
+  }
+  void pair_graphs(const Graph& from, const Graph& to) {
+    copies_.emplace(&from, &to);
+    auto copy = to.nodes().begin();
+    for (const Node* node : from.nodes()) {
+      const auto nested = node->nested_graphs(), nested_copies = (*copy)->nested_graphs();
+      for (size_t i = 0; i < nested.size(); ++i) pair_graphs(*nested[i], *nested_copies[i]);
+      ++copy;
+    }
+  }
+  const Model& running(const Model& model) const { return inlined_ ? *inlined_ : model; }
+  // The value of the running model that stands for one of the caller's; inlining keeps names.
+  const Value* running_value(const Value* value) const {
+    if (!inlined_) return value;
+    auto it = copies_.find(value->graph());
+    return it == copies_.end() ? nullptr : it->second->find(value->name());
+  }
+
+  std::unordered_map<const Graph*, const Graph*> copies_;
+  std::unique_ptr<Model> inlined_;
+  std::unordered_map<const Value*, const Value*> watched_as_;
+
+ public:
   PlanShared shared_;
   GraphPlan graph_;
 };
@@ -72,8 +122,7 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
 }
 
 void FloatExecutor::watch(const std::vector<const Value*>& values, Watcher watcher) {
-  plan_->shared_.watched = {values.begin(), values.end()};
-  plan_->shared_.watcher = std::move(watcher);
+  plan_->watch(values, std::move(watcher));
 }
 
 }  // namespace dwindle

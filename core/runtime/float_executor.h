@@ -1,4 +1,5 @@
-// FloatExecutor: runs any Model whose ops are in the operator table, in floating point.
+// FloatExecutor: runs any Model whose ops are in the operator table, in floating point. Local
+// functions run as if their bodies stood where they are called.
 #pragma once
 
 #include <functional>

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/ops/half.h"
+#include "core/runtime/half_bridge.h"
 #include "core/support/error.h"
 
 namespace dwindle {
@@ -37,7 +37,7 @@ std::string with_node(const Error& error, const Node& node) {
 
 }  // namespace
 
-class StepContext : public KernelContext {
+class StepContext : public HalfBridge {
  public:
   StepContext(const GraphPlan::Step& step, Frame& frame, const PlanShared& shared)
       : frame_(frame), shared_(shared) {
@@ -59,33 +59,9 @@ class StepContext : public KernelContext {
     return shared_.plans.at(&graph)->run(std::move(inputs), &frame_);
   }
 
-  // float16 and bfloat16 inputs become float for the kernel; float outputs go back.
-  void widen_halves() {
-    for (const Tensor*& input : inputs_) {
-      if (!is_half(input->dtype())) continue;
-      half_ = input->dtype();
-      widened_.push_back(std::make_unique<Tensor>(half_to_float(*input)));
-      input = widened_.back().get();
-    }
-  }
-  void narrow_outputs() {
-    if (half_ == DType::kUndefined) return;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      const Value* value = node_->output(i);
-      // An output that inference knows to be float stays one.
-      if (outputs_[i].dtype() != DType::kFloat) continue;
-      if (value != nullptr && value->type.dtype == DType::kFloat) continue;
-      outputs_[i] = float_to_half(outputs_[i], half_);
-    }
-  }
-
-  Tensor take_output(size_t i) { return i < outputs_.size() ? std::move(outputs_[i]) : Tensor(); }
-
  private:
   Frame& frame_;
   const PlanShared& shared_;
-  DType half_ = DType::kUndefined;
-  std::vector<std::unique_ptr<Tensor>> widened_;
 };
 
 GraphPlan::GraphPlan(const Graph& graph, PlanShared& shared) : graph_(graph), shared_(shared) {

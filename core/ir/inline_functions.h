@@ -1,0 +1,24 @@
+// Puts the bodies of local functions where they are called (ONNX's FunctionProto).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/ir/model.h"
+
+namespace dwindle {
+
+struct InlineResult {
+  int64_t calls = 0;               // calls replaced by their function's nodes
+  std::vector<std::string> notes;  // what a person should know
+};
+
+// Replaces every call, nested graphs' and functions' own too, by copies of the function's nodes
+// with fresh value names: attribute references take the call's attributes, else the function's
+// defaults, else go. Then drops all functions and the operator sets that only they used. A function
+// that imports another version of an operator set than the model is taken at ONNX's word: its ops
+// must mean the same in both. Raises BadModel where functions call each other in a circle.
+InlineResult inline_functions(Model& model);
+
+}  // namespace dwindle

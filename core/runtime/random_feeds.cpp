@@ -1,0 +1,139 @@
+#include <cmath>
+#include <exception>
+#include <numbers>
+
+#include "core/ops/half.h"
+#include "core/runtime/same_outputs.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+// SplitMix64 (Steele, Lea, Flood 2014): the standard library's distributions differ by platform.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u) {}
+
+  uint64_t next() {
+    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
+  double normal() {  // Box and Muller's
+    return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
+  }
+
+ private:
+  uint64_t state_;
+};
+
+template <typename T>
+Tensor integers(const Dims& dims, int64_t count, Random& random) {
+  Tensor tensor = Tensor::allocate(DTypeOf<T>::value, dims);
+  T* out = tensor.mutable_data<T>();
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    out[i] = static_cast<T>(random.next() % static_cast<uint64_t>(count));
+  }
+  return tensor;
+}
+
+template <typename T>
+Tensor normals(const Dims& dims, Random& random) {
+  Tensor tensor = Tensor::allocate(DTypeOf<T>::value, dims);
+  T* out = tensor.mutable_data<T>();
+  for (int64_t i = 0; i < tensor.size(); ++i) out[i] = static_cast<T>(random.normal());
+  return tensor;
+}
+
+Tensor random_tensor(const Value& value, const Dims& dims, int64_t count, Random& random) {
+  switch (value.type.dtype) {
+    case DType::kFloat:
+      return normals<float>(dims, random);
+    case DType::kDouble:
+      return normals<double>(dims, random);
+    case DType::kFloat16:
+    case DType::kBfloat16:
+      return float_to_half(normals<float>(dims, random), value.type.dtype);
+    case DType::kBool:
+      return integers<bool>(dims, 2, random);
+    case DType::kInt8:
+      return integers<int8_t>(dims, count, random);
+    case DType::kUint8:
+      return integers<uint8_t>(dims, count, random);
+    case DType::kInt16:
+      return integers<int16_t>(dims, count, random);
+    case DType::kUint16:
+      return integers<uint16_t>(dims, count, random);
+    case DType::kInt32:
+      return integers<int32_t>(dims, count, random);
+    case DType::kUint32:
+      return integers<uint32_t>(dims, count, random);
+    case DType::kInt64:
+      return integers<int64_t>(dims, count, random);
+    case DType::kUint64:
+      return integers<uint64_t>(dims, count, random);
+    default:
+      throw Unsupported("random data for input '" + value.name() + "' (" + to_string(value.type) +
+                        ") is not supported");
+  }
+}
+
+}  // namespace
+
+TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choice) {
+  TensorMap feeds;
+  Random random(seed);
+  for (const Value* input : model.graph->inputs()) {
+    if (input->initializer() != nullptr) continue;
+    if (!input->type.is_tensor() || !input->type.shape) {
+      throw Unsupported("random data for input '" + input->name() +
+                        "', which is no tensor of known rank, is not supported");
+    }
+    Dims dims;
+    for (const Dim& dim : *input->type.shape) {
+      // The first axis is the batch more often than not, but a name decides for all its axes.
+      const bool first = dim.symbol.empty() ? dims.empty() : [&] {
+        for (const Value* other : model.graph->inputs()) {
+          if (!other->type.shape || other->type.shape->empty()) continue;
+          if (other->type.shape->front().same(dim)) return true;
+        }
+        return false;
+      }();
+      dims.push_back(dim.known() ? dim.extent : first ? choice.first_extent : choice.extent);
+    }
+    feeds.emplace(input->name(), random_tensor(*input, dims, choice.integers, random));
+  }
+  return feeds;
+}
+
+TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t seed,
+                         TensorMap* outputs) {
+  bool unknown_extents = false, integers = false;
+  for (const Value* input : model.graph->inputs()) {
+    if (input->initializer() != nullptr) continue;
+    unknown_extents |= input->type.shape && !all_known(*input->type.shape);
+    integers |= is_integer(input->type.dtype);
+  }
+  std::exception_ptr first_error;
+  // Small ones first; images need room for their strides, and some models take a batch of 1 only.
+  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64}, {1, 224}, {2, 2}, {1, 1}};
+  for (const auto& [first_extent, extent] : extents) {
+    for (const int64_t count : {8, 2, 1}) {
+      TensorMap feeds = random_feeds(model, seed, {first_extent, extent, count});
+      try {
+        TensorMap made = executor.run(feeds);
+        if (outputs != nullptr) *outputs = std::move(made);
+        return feeds;
+      } catch (const Error&) {
+        if (!first_error) first_error = std::current_exception();
+      }
+      if (!integers) break;
+    }
+    if (!unknown_extents) break;
+  }
+  std::rethrow_exception(first_error);
+}
+
+}  // namespace dwindle

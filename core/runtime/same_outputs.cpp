@@ -1,0 +1,127 @@
+#include "core/runtime/same_outputs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/ops/op.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+constexpr double kHalfTolerance = 0x1p-6;
+
+bool has_random_ops(const Model& model) {
+  bool found = false;
+  for_each_graph(*model.graph, [&](Graph& graph) {
+    for (const Node* node : graph.nodes()) {
+      auto imported = model.opsets.find(node->domain);
+      if (imported == model.opsets.end()) continue;
+      const OpRow* row = find_op(node->domain, node->op_type, static_cast<int>(imported->second));
+      found |= row != nullptr && (row->traits & kRandom) != 0;
+    }
+  });
+  return found;
+}
+
+std::string type_of(const Tensor& tensor) {
+  return std::string(dtype_name(tensor.dtype())) + to_string(tensor.shape());
+}
+
+void fail(OutputDifference& difference, const std::string& what) {
+  difference.same = false;
+  if (difference.what.empty()) difference.what = what;
+}
+
+void compare_floats(OutputDifference& difference, const Tensor& expected, const Tensor& got,
+                    double tolerance) {
+  const bool wide = expected.dtype() == DType::kDouble;
+  const std::vector<float> a = wide ? std::vector<float>() : to_floats(expected);
+  const std::vector<float> b = wide ? std::vector<float>() : to_floats(got);
+  auto at = [&](const Tensor& tensor, const std::vector<float>& floats, size_t i) {
+    return wide ? tensor.data<double>()[i] : static_cast<double>(floats[i]);
+  };
+  const auto count = static_cast<size_t>(expected.size());
+  double magnitude = 0, worst = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const double x = at(expected, a, i), y = at(got, b, i);
+    if (std::isfinite(x)) magnitude = std::max(magnitude, std::abs(x));
+    if (x == y || (std::isnan(x) && std::isnan(y))) continue;
+    // A NaN or an infinity on one side alone is no matter of degree.
+    const double error = std::abs(x - y);
+    worst = std::isfinite(error) ? std::max(worst, error) : INFINITY;
+  }
+  // Below this an output is zero but for rounding.
+  const double relative = worst == 0 ? 0 : worst / std::max(magnitude, 1e-6);
+  difference.max_absolute = std::max(difference.max_absolute, worst);
+  difference.max_relative = std::max(difference.max_relative, relative);
+  if (!(relative <= tolerance)) fail(difference, "is off by " + std::to_string(relative));
+}
+
+void compare(OutputDifference& difference, const Tensor& expected, const Tensor& got, bool random,
+             double tolerance) {
+  if (expected.dtype() != got.dtype() || expected.shape() != got.shape()) {
+    fail(difference, "was " + type_of(expected) + " but is " + type_of(got));
+    return;
+  }
+  if (random) return;
+  const DType dtype = expected.dtype();
+  const bool half = dtype == DType::kFloat16 || dtype == DType::kBfloat16;
+  if (half || dtype == DType::kFloat || dtype == DType::kDouble) {
+    compare_floats(difference, expected, got,
+                   half ? std::max(kHalfTolerance, tolerance) : tolerance);
+  } else if (!expected.identical(got)) {
+    difference.max_absolute = difference.max_relative = INFINITY;
+    fail(difference, "has other elements");
+  }
+}
+
+}  // namespace
+
+std::string SameOutputs::summary() const {
+  double worst = 0;
+  for (const OutputDifference& output : outputs) {
+    if (!output.same) return "output '" + output.name + "' " + output.what;
+    worst = std::max(worst, output.max_relative);
+  }
+  char text[64];
+  std::snprintf(text, sizeof text, "largest relative error %.3g", worst);
+  return random ? "random outputs: only their types were compared" : text;
+}
+
+SameOutputs same_outputs(const Model& original, const Model& changed,
+                         const SameOutputsOptions& options) {
+  SameOutputs result;
+  result.random = has_random_ops(original);
+  for (const Value* output : original.graph->outputs()) {
+    result.outputs.emplace_back();
+    result.outputs.back().name = output->name();
+  }
+  FloatExecutor before(original);
+  for (int run = 0; run < options.runs; ++run) {
+    TensorMap expected, got;
+    const TensorMap feeds =
+        runnable_feeds(original, before, options.seed + static_cast<uint64_t>(run), &expected);
+    try {
+      got = FloatExecutor(changed).run(feeds);
+    } catch (const Error& error) {
+      for (OutputDifference& output : result.outputs) {
+        fail(output, std::string("is not computed: ") + error.what());
+      }
+      break;
+    }
+    for (OutputDifference& output : result.outputs) {
+      auto it = got.find(output.name);
+      if (it == got.end()) {
+        fail(output, "is missing");
+      } else {
+        compare(output, expected.at(output.name), it->second, result.random, options.tolerance);
+      }
+    }
+  }
+  for (const OutputDifference& output : result.outputs) result.same &= output.same;
+  return result;
+}
+
+}  // namespace dwindle
