@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "core/support/error.h"
+#include "core/support/nearest.h"
+#include "passes/registry.h"
+
+namespace dwindle::passes {
+namespace {
+
+// By alternative of OptionValue.
+constexpr const char* kTypeNames[] = {"true or false", "an integer", "a number", "a string",
+                                      "a list of strings"};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+[[noreturn]] void unknown_option(const PassRow& row, const std::string& name) {
+  std::vector<std::string> names;
+  for (const OptionSpec& spec : row.options) names.push_back(spec.name);
+  const std::string pass = "pass '" + std::string(row.name) + "'";
+  throw BadOption(pass + " has no option '" + name + "'" + did_you_mean(name, names) +
+                  (names.empty() ? " (it has none)" : " (it has: " + joined(names) + ")"));
+}
+
+void check_choices(const PassRow& row, const OptionSpec& spec, const OptionValue& value) {
+  if (spec.choices.empty()) return;
+  const auto* one = std::get_if<std::string>(&value);
+  const auto* many = std::get_if<std::vector<std::string>>(&value);
+  const std::vector<std::string> texts = one != nullptr    ? std::vector<std::string>{*one}
+                                         : many != nullptr ? *many
+                                                           : std::vector<std::string>{};
+  for (const std::string& text : texts) {
+    if (std::find(spec.choices.begin(), spec.choices.end(), text) != spec.choices.end()) continue;
+    throw BadOption("option '" + spec.name + "' of pass '" + std::string(row.name) +
+                    "' cannot be '" + text + "'" + did_you_mean(text, spec.choices) +
+                    " (it is one of: " + joined(spec.choices) + ")");
+  }
+}
+
+OptionValue checked(const PassRow& row, const OptionSpec& spec, const OptionValue& given) {
+  OptionValue value = given;
+  const auto* integer = std::get_if<int64_t>(&value);
+  if (integer != nullptr && std::holds_alternative<double>(spec.otherwise)) {
+    value = static_cast<double>(*integer);
+  }
+  if (value.index() != spec.otherwise.index()) {
+    throw BadOption("option '" + spec.name + "' of pass '" + std::string(row.name) + "' wants " +
+                    kTypeNames[spec.otherwise.index()] + ", got " + kTypeNames[given.index()]);
+  }
+  check_choices(row, spec, value);
+  return value;
+}
+
+}  // namespace
+
+Options complete_options(const PassRow& row, const std::map<std::string, OptionValue>& given) {
+  std::map<std::string, OptionValue> values;
+  for (const OptionSpec& spec : row.options) values.emplace(spec.name, spec.otherwise);
+  for (const auto& [name, value] : given) {
+    const auto spec = std::find_if(row.options.begin(), row.options.end(),
+                                   [&](const OptionSpec& option) { return option.name == name; });
+    if (spec == row.options.end()) unknown_option(row, name);
+    values[name] = checked(row, *spec, value);
+  }
+  return Options(std::move(values));
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,46 @@
+// drop-weight-inputs: makes weights that are listed as graph inputs constants.
+//
+// Before IR version 4 every initializer had to be a graph input as well, though no runtime lets a
+// caller override it there. Nothing can be folded into such weights until they are constants. The
+// IR version becomes 4.
+//
+// Does nothing from IR version 4 on, where a graph input with an initializer is a default that the
+// caller may override on purpose; with `all` it takes those too. Nested graphs have no such inputs.
+#include <algorithm>
+
+#include "passes/simplify/simplify.h"
+
+namespace dwindle::passes {
+namespace {
+
+class DropWeightInputs : public Pass {
+ public:
+  explicit DropWeightInputs(bool all) : all_(all) {}
+
+  PassResult run(Model& model, PassContext&) override {
+    PassResult result;
+    if (model.ir_version >= 4 && !all_) return result;
+    Graph& graph = *model.graph;
+    int64_t& inputs = result.counts["inputs"];
+    for (size_t i = graph.inputs().size(); i-- > 0;) {
+      const Value* input = graph.inputs()[i];
+      if (input->initializer() == nullptr && input->sparse_initializer() == nullptr) continue;
+      graph.remove_input(i);
+      ++inputs;
+    }
+    result.changed = inputs > 0;
+    if (result.changed) model.ir_version = std::max<int64_t>(model.ir_version, 4);
+    return result;
+  }
+
+ private:
+  bool all_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> make_drop_weight_inputs(const Options& options) {
+  return std::make_unique<DropWeightInputs>(options.get<bool>("all"));
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,295 @@
+// fold-constants: computes now what does not depend on the inputs.
+//
+// One forward sweep in which shape inference and folding feed each other:
+//   - a node whose inputs are all constant is run by its kernel and replaced by what it makes;
+//   - a value whose integer elements inference knows becomes a constant though its node reads an
+//     input: Shape, Gather, Mul, Concat over known extents, also where the batch is unknown;
+//   - a Reshape to a target that is known but for one extent gets the constant target with -1 there
+//     (0 for extents copied from their place), which frees the shape arithmetic before it;
+//   - an If with a known condition gives way to its branch.
+//
+// Does nothing for random ops, for nodes whose kernel refuses, for what would add more bytes than
+// `size-cap` in all, and for the decoding of compressed weights: DequantizeLinear, and Cast of more
+// than a few elements to a wider type.
+#include <algorithm>
+#include <set>
+
+#include "core/ops/infer.h"
+#include "core/ops/op.h"
+#include "core/runtime/run_node.h"
+#include "core/support/error.h"
+#include "passes/simplify/rewrite.h"
+#include "passes/simplify/simplify.h"
+
+namespace dwindle::passes {
+namespace {
+
+// Wider casts of constants up to this size are arithmetic; of more, weights stored small.
+constexpr int64_t kSmallConstant = 64;
+
+class Folding {
+ public:
+  Folding(Model& model, int64_t size_cap) : model_(model), inference_(model), budget_(size_cap) {}
+
+  PassResult run() {
+    sweep(*model_.graph);
+    // Only now: inference knows values by their address, which a new value could get again.
+    std::reverse(replaced_.begin(), replaced_.end());
+    for (Node* node : replaced_) {
+      if (erase_if_unused(*node)) ++result_.counts["nodes"];
+    }
+    for (Value* value : freed_) {
+      if (value->unused() && value->producer() == nullptr && !value->is_graph_input()) {
+        value->graph()->erase(value);
+      }
+    }
+    // Last, and inner ones first: they take the nodes and values in their graphs with them.
+    for (Node* node : with_graphs_) {
+      if (erase_if_unused(*node)) ++result_.counts["nodes"];
+    }
+    for_each_graph(*model_.graph, [](Graph& graph) { graph.sweep(); });
+    return std::move(result_);
+  }
+
+ private:
+  void sweep(Graph& graph) {
+    for (Node* node : graph.nodes()) {
+      if (inline_branch(*node)) continue;
+      for (Graph* nested : node->nested_graphs()) sweep(*nested);
+      inference_.infer(*node);
+      if (fold_known_elements(*node) || fold_constant_inputs(*node)) continue;
+      fix_reshape_target(*node);
+    }
+  }
+
+  // The integers that `value` is known to hold, constant or inferred.
+  std::optional<std::vector<int64_t>> known_integers(const Value& value) const {
+    if (auto integers = constant_integers(&value)) return integers;
+    const Elements* elements = inference_.elements(&value);
+    if (elements == nullptr) return std::nullopt;
+    std::vector<int64_t> integers;
+    for (const Element& element : *elements) {
+      if (!element.exact) return std::nullopt;
+      integers.push_back(*element.exact);
+    }
+    return integers;
+  }
+
+  // Makes `constant` stand for output i of `node`. False where that would take a node again.
+  bool replace_output(Node& node, size_t i, Tensor constant) {
+    Value& old = *node.output(i);
+    const bool carrier = node.is("Identity") || node.is("Constant");
+    if (old.is_graph_output() && carrier) return false;
+    const bool output = old.is_graph_output();
+    Value* by = add_constant(model_, *node.graph(), old.name(), std::move(constant));
+    node.graph()->replace(&old, by);
+    if (!output) take_name(old, *by);
+    result_.changed = true;
+    return true;
+  }
+
+  void note_replaced(Node& node) {
+    if (!node.nested_graphs().empty()) return with_graphs_.push_back(&node);
+    replaced_.push_back(&node);
+    for (Value* input : node.inputs()) {
+      if (input != nullptr && input->constant() != nullptr) freed_.insert(input);
+    }
+  }
+
+  bool fold_known_elements(Node& node) {
+    if (node.is("Constant") || opset_or_zero(model_, node) == 0) return false;
+    bool all = true, any = false;
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      Value* output = node.output(i);
+      if (output == nullptr || output->unused()) continue;
+      const auto tensor = known_tensor(*output);
+      const bool folded = tensor && replace_output(node, i, *tensor);
+      all &= folded;
+      any |= folded;
+    }
+    if (any) note_replaced(node);
+    return any && all;
+  }
+
+  std::optional<Tensor> known_tensor(const Value& value) const {
+    const ValueType& type = value.type;
+    if (!type.shape || type.shape->size() > 1) return std::nullopt;
+    const Elements* elements = inference_.elements(&value);
+    if (elements == nullptr) return std::nullopt;
+    const auto integers = known_integers(value);
+    if (!integers) return std::nullopt;
+    const auto count = static_cast<int64_t>(integers->size());
+    if (type.shape->empty() && count != 1) return std::nullopt;
+    const Dims dims = type.shape->empty() ? Dims{} : Dims{count};
+    if (type.dtype == DType::kInt64) return Tensor::of<int64_t>(dims, *integers);
+    if (type.dtype == DType::kInt32) {
+      return Tensor::of<int32_t>(dims, std::vector<int32_t>(integers->begin(), integers->end()));
+    }
+    return std::nullopt;
+  }
+
+  bool may_fold(const Node& node) const {
+    const int opset = opset_or_zero(model_, node);
+    const OpRow* row = opset == 0 ? nullptr : find_op(node.domain, node.op_type, opset);
+    if (row == nullptr || (row->traits & kRandom) != 0 || node.is("Constant")) return false;
+    bool any = false;
+    for (const Value* input : node.inputs()) {
+      if (input == nullptr) continue;
+      if (input->constant() == nullptr) return false;
+      any = true;
+    }
+    return any && !decodes_weights(node);
+  }
+
+  static bool decodes_weights(const Node& node) {
+    if (node.is("DequantizeLinear")) return true;
+    if (!node.is("Cast") && !node.is("CastLike")) return false;
+    const Tensor& from = *node.input(0)->constant();
+    const DType to = node.output() == nullptr ? DType::kUndefined : node.output()->type.dtype;
+    return from.size() > kSmallConstant && dtype_bits(to) > dtype_bits(from.dtype());
+  }
+
+  bool fold_constant_inputs(Node& node) {
+    if (!may_fold(node)) return false;
+    std::vector<Tensor> inputs;
+    int64_t growth = 0;
+    std::set<const Value*> counted;
+    for (const Value* input : node.inputs()) {
+      inputs.push_back(input == nullptr ? Tensor() : *input->constant());
+      if (input == nullptr || !counted.insert(input).second) continue;
+      const bool alone = sole_user(*input) == &node;
+      if (alone) growth -= static_cast<int64_t>(inputs.back().nbytes());
+    }
+    std::optional<std::vector<Tensor>> outputs;
+    try {
+      if (known_size(node) + growth > budget_) return false;
+      outputs = run_node(node, opset_or_zero(model_, node), inputs);
+    } catch (const Error&) {
+      return false;  // the node may never run
+    }
+    if (!outputs) return false;
+    for (const Tensor& output : *outputs) growth += static_cast<int64_t>(output.nbytes());
+    if (growth > budget_) return false;
+    bool any = false;
+    for (size_t i = 0; i < outputs->size(); ++i) {
+      Value* output = node.output(i);
+      if (output == nullptr || output->unused()) continue;
+      any |= replace_output(node, i, (*outputs)[i]);
+    }
+    if (!any) return false;
+    budget_ -= std::max<int64_t>(growth, 0);
+    note_replaced(node);
+    return true;
+  }
+
+  // Bytes that inference says the outputs take: what is too large is not even computed.
+  static int64_t known_size(const Node& node) {
+    int64_t bytes = 0;
+    for (const Value* output : node.outputs()) {
+      if (output == nullptr || !output->type.shape || !all_known(*output->type.shape)) continue;
+      bytes += static_cast<int64_t>(
+          packed_bytes(output->type.dtype, element_count(to_dims(*output->type.shape))));
+    }
+    return bytes;
+  }
+
+  void fix_reshape_target(Node& node) {
+    if (!is_op(model_, node, "Reshape", 5) || node.input(0) == nullptr) return;
+    Value* target = node.input(1);
+    if (target == nullptr || target->constant() != nullptr) return;
+    const Elements* elements = inference_.elements(target);
+    if (elements == nullptr) return;
+    const auto constant = constant_target(*elements, node);
+    if (!constant) return;
+    const auto count = static_cast<int64_t>(constant->size());
+    node.set_input(1, add_constant(model_, *node.graph(), target->name(),
+                                   Tensor::of<int64_t>({count}, *constant)));
+    ++result_.counts["reshape-targets"];
+    result_.changed = true;
+  }
+
+  // A constant target that means the same as `elements`, which are not all known.
+  static std::optional<std::vector<int64_t>> constant_target(const Elements& elements,
+                                                             const Node& node) {
+    const auto& shape = node.input(0)->type.shape;
+    const bool zero_copies = node.int_attribute("allowzero", 0) == 0;
+    auto copied = [&](size_t i) {
+      return zero_copies && shape && i < shape->size() && !elements[i].symbol.empty() &&
+             (*shape)[i].symbol == elements[i].symbol;
+    };
+    size_t unknown = 0;
+    bool inferred = false, zero = false;
+    for (const Element& element : elements) {
+      unknown += element.exact ? 0 : 1;
+      inferred |= element.exact == -1;
+      zero |= element.exact == 0;
+    }
+    // One unknown extent is best left to Reshape, which needs no symbol to be true for that.
+    const bool prefer_copies = unknown > 1 || inferred;
+    std::vector<int64_t> target;
+    for (size_t i = 0; i < elements.size(); ++i) {
+      if (elements[i].exact) {
+        target.push_back(*elements[i].exact);
+      } else if (prefer_copies && copied(i)) {
+        target.push_back(0);
+      } else if (!inferred && (zero_copies || !zero)) {
+        target.push_back(-1);
+        inferred = true;
+      } else {
+        return std::nullopt;
+      }
+    }
+    return target;
+  }
+
+  bool inline_branch(Node& node) {
+    if (!is_op(model_, node, "If") || node.input(0) == nullptr) return false;
+    const Tensor* condition = node.input(0)->constant();
+    if (condition == nullptr || condition->dtype() != DType::kBool || condition->size() != 1) {
+      return false;
+    }
+    const Graph* branch =
+        node.graph_attribute(to_int64s(*condition)[0] != 0 ? "then_branch" : "else_branch");
+    if (branch == nullptr || branch->outputs().size() < node.num_outputs()) return false;
+    Graph& graph = *node.graph();
+    // Behind the If, so that the sweep meets the copies next.
+    std::unordered_map<const Value*, Value*> values;
+    copy_nodes(*branch, graph, values, node.next(), /*unique_names=*/true);
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      Value* old = node.output(i);
+      if (old == nullptr || old->unused()) continue;
+      auto copy = values.find(branch->outputs()[i]);
+      Value* by = copy == values.end() ? branch->outputs()[i] : copy->second;
+      graph.replace(old, by);
+      if (copy != values.end()) take_name(*old, *by);
+    }
+    note_replaced(node);
+    ++result_.counts["branches"];
+    result_.changed = true;
+    return true;
+  }
+
+  Model& model_;
+  ShapeInference inference_;
+  int64_t budget_;
+  std::vector<Node*> replaced_, with_graphs_;
+  std::set<Value*> freed_;
+  PassResult result_;
+};
+
+class FoldConstants : public Pass {
+ public:
+  explicit FoldConstants(int64_t size_cap) : size_cap_(size_cap) {}
+  PassResult run(Model& model, PassContext&) override { return Folding(model, size_cap_).run(); }
+
+ private:
+  int64_t size_cap_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> make_fold_constants(const Options& options) {
+  return std::make_unique<FoldConstants>(options.get<int64_t>("size-cap"));
+}
+
+}  // namespace dwindle::passes
