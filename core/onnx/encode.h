@@ -78,7 +78,8 @@ class EncodedModel {
   EncodedModel(const Model& model, ExternalPolicy policy);
 
   uint64_t size() const;  // without external data
-  // Raises Error past 2 GB.
+  // Raises Error where that is more than one file can hold (2 GB).
+  void check_size() const;
   void write(const Sink& sink) const;
   const DataLayout& external() const { return tensors_.layout(); }
 

@@ -158,11 +158,14 @@ uint64_t EncodedModel::size() const {
   return head_.ByteSizeLong() + prefix_size(kGraphTag, graph) + graph + tail_.ByteSizeLong();
 }
 
-void EncodedModel::write(const Sink& sink) const {
+void EncodedModel::check_size() const {
   if (size() > kLargestMessage) {
     throw Error("the model takes " + std::to_string(size()) +
                 " bytes, but one ONNX file holds 2 GB: its tensors must be external data");
   }
+}
+
+void EncodedModel::write(const Sink& sink) const {
   write_message(head_, sink);
   write_prefix(kGraphTag, graph_size(), sink);
   write_message(graph_head_, sink);

@@ -61,8 +61,7 @@ fs::path path_inside(const fs::path& folder, const std::string& location) {
   if (error) throw BadModel("no folder '" + folder.string() + "' to look for external data in");
   const fs::path real = fs::weakly_canonical(path, error);
   if (error) throw BadModel("external data at '" + location + "': " + error.message());
-  const auto [end, rest] = std::mismatch(home.begin(), home.end(), real.begin(), real.end());
-  if (end != home.end() || rest == real.end()) {
+  if (std::mismatch(home.begin(), home.end(), real.begin(), real.end()).first != home.end()) {
     throw BadModel("external data at '" + location + "' is a link out of the model's folder");
   }
   return path;

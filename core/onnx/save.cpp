@@ -32,26 +32,30 @@ Sink sink_to(AtomicFile& file) {
   return [&file](std::span<const std::byte> bytes) { file.write(bytes); };
 }
 
+fs::path data_path(const fs::path& model, const std::string& location) {
+  try {
+    const fs::path folder = model.parent_path();
+    return path_inside(folder.empty() ? "." : folder, location);
+  } catch (const BadModel& error) {
+    throw IoError("cannot write '" + model.string() + "': " + error.what());
+  }
+}
+
 }  // namespace
 
 void save_model(const Model& model, const fs::path& path, ExternalData external) {
   if (path.filename().empty()) throw IoError("cannot write '" + path.string() + "': no file name");
   const std::string location = path.filename().string() + ".data";
   const EncodedModel encoded = encode(model, external, location);
+  encoded.check_size();
 
+  AtomicFile file(path);  // first: what cannot be written should fail before gigabytes are
   std::optional<AtomicFile> data;
   if (!encoded.external().empty()) {
-    const fs::path folder = path.parent_path().empty() ? "." : path.parent_path();
-    std::error_code missing;
-    if (!fs::is_directory(folder, missing)) {
-      throw IoError("cannot write '" + path.string() + "': there is no folder '" + folder.string() +
-                    "'");
-    }
-    data.emplace(path_inside(folder, location));
+    data.emplace(data_path(path, location));
     encoded.external().write(sink_to(*data));
     data->sync();
   }
-  AtomicFile file(path);
   encoded.write(sink_to(file));
   file.sync();
   // Both are whole on disk now; what is left are two renames.
@@ -61,6 +65,7 @@ void save_model(const Model& model, const fs::path& path, ExternalData external)
 
 std::string serialize_model(const Model& model) {
   const EncodedModel encoded(model, {});
+  encoded.check_size();
   std::string bytes;
   bytes.reserve(encoded.size());
   encoded.write([&](std::span<const std::byte> piece) {
