@@ -20,6 +20,7 @@ constexpr QuantRule kRules[] = {
 
     {"Add", kOwnRange, kFirstTwo},
     {"Mul", kOwnRange, kFirstTwo},
+    {"AveragePool", kOwnRange, kFirst},
     {"GlobalAveragePool", kOwnRange, kFirst},
     {"Relu", kOwnRange, kFirst},
     {"Clip", kOwnRange, kFirst},
@@ -33,7 +34,6 @@ constexpr QuantRule kRules[] = {
     {"Concat", kSharesRange, kAll},
     {"MaxPool", kSharesRange, kFirst},
     {"GlobalMaxPool", kSharesRange, kFirst},
-    {"AveragePool", kSharesRange, kFirst},
     {"Resize", kSharesRange, kFirst},
     {"Identity", kSharesRange, kFirst},
     {"Reshape", kSharesRange, kFirst},

@@ -54,6 +54,7 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
 
 Recipe quantize_recipe(const std::map<std::string, OptionValue>& options) {
   Recipe recipe = simplify_recipe();
+  recipe.steps.push_back({"raise-opset", {}});
   recipe.steps.push_back({"quantize-static", options});
   recipe.steps.push_back({"drop-dead-code", {}});
   return recipe;

@@ -12,7 +12,7 @@
 
 namespace dwindle::passes {
 
-// The passes of `dwindle quantize`: those of simplify, then quantize-static with `options`, then a
+// The passes of `dwindle quantize`: those of simplify, then raise-opset and quantize-static with `options`, then a
 // clean-up.
 Recipe quantize_recipe(const std::map<std::string, OptionValue>& options);
 
