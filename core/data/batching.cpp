@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/data/model_inputs.h"
+#include "core/runtime/compare.h"
 #include "core/support/error.h"
 
 namespace dwindle {
@@ -45,6 +46,7 @@ class Batches : public Dataset {
     for (const Column& column : columns_) {
       feed.inputs[column.name] = read(column, real, rows);
     }
+    if (any_whole_) feed.samples = batch_of(feed);
     if (labels_) cut_labels(feed, real);
     at_ += real;
     return feed;

@@ -60,12 +60,16 @@ class Entry {
     open();
   }
 
+  // The checksum is only compared at the end of the entry, so that must be read too.
+  void check_end() {
+    std::byte beyond;
+    if (zip_fread(file_, &beyond, 1) < 0) fail();
+  }
+
   void read(std::byte* out, size_t size) {
     while (size > 0) {
       const zip_int64_t got = zip_fread(file_, out, size);
-      if (got < 0) {
-        throw BadData(name_ + " is damaged: " + zip_error_strerror(zip_file_get_error(file_)));
-      }
+      if (got < 0) fail();
       if (got == 0) throw BadData(name_ + " is no .npy array, or is cut off");
       out += got;
       size -= static_cast<size_t>(got);
@@ -73,6 +77,10 @@ class Entry {
   }
 
  private:
+  [[noreturn]] void fail() {
+    throw BadData(name_ + " is damaged: " + zip_error_strerror(zip_file_get_error(file_)));
+  }
+
   void open() {
     file_ = zip_fopen_index(archive_->zip(), index_, 0);
     if (file_ == nullptr) {
@@ -93,22 +101,26 @@ NpyHeader read_header(Entry& entry) {
 class NpzStream : public ArrayStream {
  public:
   NpzStream(const NpyHeader& header, std::unique_ptr<Entry> entry)
-      : ArrayStream(header.dtype, header.shape), entry_(std::move(entry)) {}
+      : ArrayStream(header.dtype, header.shape),
+        entry_(std::move(entry)),
+        size_(header.data_bytes()),
+        left_(size_) {}
 
   void read(std::byte* out, size_t size) override {
-    fresh_ = false;
     entry_->read(out, size);
+    left_ -= size;
+    if (left_ == 0 && size > 0) entry_->check_end();
   }
   void rewind() override {
-    if (fresh_) return;
+    if (left_ == size_) return;
     entry_->reopen();
     read_header(*entry_);
-    fresh_ = true;
+    left_ = size_;
   }
 
  private:
   std::unique_ptr<Entry> entry_;
-  bool fresh_ = true;  // stands at the first element
+  size_t size_, left_;  // bytes of the elements: all, and those not yet read
 };
 
 std::unique_ptr<ArrayStream> open_entry(const std::shared_ptr<Archive>& archive, zip_uint64_t index,

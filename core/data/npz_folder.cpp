@@ -3,6 +3,7 @@
 #include "core/data/batching.h"
 #include "core/data/folders.h"
 #include "core/data/model_inputs.h"
+#include "core/runtime/compare.h"
 #include "core/support/error.h"
 
 namespace dwindle {
@@ -34,7 +35,6 @@ class NpzFolder : public Dataset {
         throw BadData(source + " has no key '" + labels_ + "' for the classes");
       }
       Tensor labels = to_labels(it->second->read_all(), labels_, source);
-      feed.samples = labels.size();
       feed.labels = labels.reshaped({labels.size()});
       streams.erase(it);
     }
@@ -48,6 +48,7 @@ class NpzFolder : public Dataset {
       check_shape(input, it->second->shape(), source);
       feed.inputs[input.name] = it->second->read_all();
     }
+    feed.samples = feed.labels ? feed.labels->size() : batch_of(feed);
     return feed;
   }
 

@@ -36,6 +36,12 @@ class Unsupported : public Error {
   using Error::Error;
 };
 
+// The result is further from the original than the user allows. Nothing has been written.
+class BoundMissed : public Error {
+ public:
+  using Error::Error;
+};
+
 // A file cannot be read or written.
 class IoError : public Error {
  public:

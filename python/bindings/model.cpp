@@ -143,6 +143,36 @@ py::dict run(PyModel& self, py::handle feeds) {
   return to_arrays(std::move(outputs));
 }
 
+py::list report_of(const PyModel& self) {
+  py::list rows;
+  for (const passes::PassReport& report : self.reports()) {
+    py::dict row;
+    row["pass"] = report.pass;
+    row["changed"] = report.result.changed;
+    row["counts"] = report.result.counts;
+    row["notes"] = report.result.notes;
+    row["seconds"] = report.seconds;
+    rows.append(row);
+  }
+  return rows;
+}
+
+py::object quality_of(const PyModel& self) {
+  if (!self.quality()) return py::none();
+  const passes::Quality& quality = *self.quality();
+  py::list outputs, nodes;
+  for (const OutputAgreement& output : quality.outputs) {
+    outputs.append(py::dict(py::arg("name") = output.output, py::arg("sqnr_db") = output.sqnr_db,
+                            py::arg("top1_agreement") = output.top1));
+  }
+  for (const passes::NodeLoss& loss : quality.worst_nodes) {
+    nodes.append(py::dict(py::arg("node") = loss.node, py::arg("op") = loss.op,
+                          py::arg("sqnr_db") = loss.sqnr_db, py::arg("lost_db") = loss.lost_db));
+  }
+  return py::dict(py::arg("samples") = quality.samples, py::arg("outputs") = outputs,
+                  py::arg("worst_nodes") = nodes);
+}
+
 std::string signature(const std::vector<TensorInfo>& infos) {
   std::string text;
   for (const TensorInfo& info : infos) {
@@ -204,6 +234,10 @@ void bind_model(py::module_& module) {
       .def_property_readonly("initializers", initializers_of, "Names of all constants.")
       .def_property_readonly("inputs", inputs_of, "The inputs that must be fed.")
       .def_property_readonly("outputs", outputs_of)
+      .def_property_readonly("report", report_of,
+                             "What each pass did that made this model; empty for a loaded one.")
+      .def_property_readonly("quality", quality_of,
+                             "What calibrated passes found beside the original; None without.")
       .def_property_readonly(
           "opset", [](const PyModel& self) { return self.model().opset(); }, "Version of ai.onnx.")
       .def_property_readonly(

@@ -6,22 +6,33 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 #include "core/ir/model.h"
 #include "core/runtime/float_executor.h"
+#include "passes/pipeline.h"
+#include "passes/quantize/quality.h"
 
 namespace dwindle {
 
 class PyModel {
  public:
-  explicit PyModel(Model model) : model_(std::move(model)) {}
+  // `reports` and `quality` say how it came about.
+  explicit PyModel(Model model, std::vector<passes::PassReport> reports = {},
+                   std::optional<passes::Quality> quality = std::nullopt)
+      : model_(std::move(model)), reports_(std::move(reports)), quality_(std::move(quality)) {}
 
   const Model& model() const { return model_; }
+  const std::vector<passes::PassReport>& reports() const { return reports_; }
+  const std::optional<passes::Quality>& quality() const { return quality_; }
   // Safe from several threads; runs one after the other.
   TensorMap run(const TensorMap& feeds);
 
  private:
   Model model_;
+  std::vector<passes::PassReport> reports_;
+  std::optional<passes::Quality> quality_;
   std::mutex mutex_;
   std::unique_ptr<FloatExecutor> executor_;
 };

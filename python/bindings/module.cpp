@@ -3,6 +3,7 @@
 
 #include "core/support/error.h"
 #include "python/bindings/model.h"
+#include "python/bindings/passes.h"
 
 namespace py = pybind11;
 
@@ -25,6 +26,8 @@ void bind_errors(py::module_& module) {
   bind_error<BadOption>(module, "BadOption", base, "An option is unknown or out of range.");
   bind_error<Unsupported>(module, "Unsupported", base,
                           "The model uses something that Dwindle does not handle.");
+  bind_error<BoundMissed>(module, "BoundMissed", base,
+                          "The result is further from the original than was allowed.");
   bind_error<IoError>(module, "IoError", base, "A file cannot be read or written.");
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
@@ -42,4 +45,6 @@ PYBIND11_MODULE(_dwindle, module) {
   module.doc() = "Dwindle's C++ core; use the package dwindle.";
   dwindle::bind_errors(module);
   dwindle::bind_model(module);
+  dwindle::bind_passes(module);
+  module.attr("__version__") = DWINDLE_VERSION;
 }

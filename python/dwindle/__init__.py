@@ -1,14 +1,37 @@
-"""Dwindle makes trained ONNX models small and fast, and proves that they still work."""
+"""Dwindle makes trained ONNX models small and fast, and proves that they still work.
 
+    import dwindle
+
+    model = dwindle.load("model.onnx")
+    small = dwindle.quantize(model, "calib.npz")
+    print(small.quality)
+    small.save("small.onnx")
+
+A model is given as a dwindle.Model, a path or an onnx.ModelProto. Data is given as
+
+- a path: an `.npz` (a key an input, samples along the first axis), an `.npy` for a model of one
+  input, a folder of `.npz` (each one feed) or a folder of images;
+- a dict of arrays, with samples along the first axis, or a bare array for a model of one input;
+- an iterable of dicts, each one feed as it is;
+- an object with `get_next()`, which returns a dict, and None at the end.
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from dwindle import _dwindle
 from dwindle._dwindle import (
     BadData,
     BadModel,
     BadOption,
+    BoundMissed,
     Error,
     IoError,
     Model,
     TensorInfo,
     Unsupported,
+    __version__,
     from_onnx,
     load,
 )
@@ -17,11 +40,117 @@ __all__ = [
     "BadData",
     "BadModel",
     "BadOption",
+    "BoundMissed",
     "Error",
     "IoError",
     "Model",
     "TensorInfo",
     "Unsupported",
+    "__version__",
+    "compare",
     "from_onnx",
     "load",
+    "passes",
+    "quantize",
+    "run_recipe",
+    "simplify",
 ]
+
+
+def passes():
+    """All passes: a list of dicts with name, summary, needs_calibration and options."""
+    import json
+
+    return json.loads(_dwindle.passes_json())
+
+
+def simplify(model, *, check=True, progress=None):
+    """Make a model smaller without changing what it computes.
+
+    With `check`, both models are run on random inputs; raises Error where they differ, and
+    Unsupported where an op cannot be run. `progress` is called with (stage, done, total).
+    """
+    return _dwindle.simplify(model, check, progress)
+
+
+def quantize(
+    model,
+    calib,
+    *,
+    labels=None,
+    mean=None,
+    std=None,
+    layout=None,
+    max_drop=None,
+    progress=None,
+    **options,
+):
+    """Quantize a model to int8, with ranges calibrated on `calib`.
+
+    `options` are those of the pass quantize-static, as `passes()` lists them: calib_method
+    ("minmax", "percentile", "entropy", "mse"), per_tensor, exclude (names of nodes, as globs), and
+    more. `max_drop` is the largest share of samples whose top class may change; where it is more,
+    BoundMissed is raised. `labels` is the key of `calib` that holds classes. `mean`, `std` and
+    `layout` are for a folder of images. What was found beside the original is in the result's
+    `quality`.
+    """
+    data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
+    return _dwindle.quantize(model, calib, options, data_options, max_drop, progress)
+
+
+def run_recipe(
+    model,
+    recipe,
+    calib=None,
+    *,
+    labels=None,
+    mean=None,
+    std=None,
+    layout=None,
+    progress=None,
+):
+    """Run the passes of a recipe in order.
+
+    `recipe` is a list of pass names and of dicts {"pass": name, option: value}, such a list under
+    the key "passes" of a dict, or the path of a JSON file of either. Raises BadOption for unknown
+    passes and options.
+    """
+    if isinstance(recipe, (str, _os.PathLike)):
+        try:
+            with open(recipe, encoding="utf-8") as file:
+                text = file.read()
+        except OSError as error:
+            raise IoError(f"cannot open {_os.fspath(recipe)}: {error.strerror}") from error
+    else:
+        import json
+
+        text = json.dumps(recipe)
+    data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
+    return _dwindle.run_recipe(model, text, calib, data_options, progress)
+
+
+def compare(
+    *models,
+    data,
+    labels=None,
+    mean=None,
+    std=None,
+    layout=None,
+    runs=20,
+    progress=None,
+):
+    """Run models beside each other over `data`; the first is what the others are held against.
+
+    Returns a dict a model: model (its path, or its place), bytes, accuracy (top-1, None without
+    `labels`), latency_ms (the median of `runs` runs of one sample), and outputs: a list of name,
+    sqnr_db (infinite where equal) and top1_agreement. `labels` is the key of `data` that holds
+    classes. `mean`, `std` and `layout` are for a folder of images.
+    """
+    if not models:
+        raise TypeError("compare() needs at least one model")
+    names = [
+        _os.fspath(model) if isinstance(model, (str, _os.PathLike)) else f"model {i}"
+        for i, model in enumerate(models)
+    ]
+    data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
+    return _dwindle.compare(list(models), names, data, data_options, runs, progress)

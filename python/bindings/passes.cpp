@@ -1,0 +1,201 @@
+#include "python/bindings/passes.h"
+
+#include <fmt/format.h>
+#include <pybind11/stl.h>
+
+#include "core/ir/verify.h"
+#include "core/onnx/onnx.h"
+#include "core/runtime/compare.h"
+#include "core/runtime/same_outputs.h"
+#include "core/support/error.h"
+#include "passes/describe.h"
+#include "passes/quantize/quantize.h"
+#include "python/bindings/arrays.h"
+#include "python/bindings/datasets.h"
+#include "python/bindings/model.h"
+#include "python/bindings/progress.h"
+
+namespace py = pybind11;
+
+namespace dwindle {
+namespace {
+
+using PyModelPtr = std::shared_ptr<PyModel>;
+
+passes::OptionValue to_option(const std::string& name, py::handle value) {
+  if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
+  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
+  if (PyIndex_Check(value.ptr()) != 0) return value.cast<int64_t>();
+  if (PyFloat_Check(value.ptr()) || py::hasattr(value, "__float__")) return value.cast<double>();
+  if (py::isinstance<py::sequence>(value)) {
+    std::vector<std::string> texts;
+    for (py::handle item : value) {
+      if (!py::isinstance<py::str>(item)) {
+        throw BadOption("option '" + name + "': a list of strings is wanted");
+      }
+      texts.push_back(item.cast<std::string>());
+    }
+    return texts;
+  }
+  throw BadOption("option '" + name + "' cannot be " + std::string(py::repr(value)));
+}
+
+// Keyword arguments as options: Python's per_tensor is the registry's per-tensor.
+std::map<std::string, passes::OptionValue> to_options(const py::dict& given) {
+  std::map<std::string, passes::OptionValue> options;
+  for (const auto& [key, value] : given) {
+    if (value.is_none()) continue;
+    auto name = key.cast<std::string>();
+    std::ranges::replace(name, '_', '-');
+    options[name] = to_option(name, value);
+  }
+  return options;
+}
+
+DatasetOptions to_dataset_options(const py::dict& given) {
+  DatasetOptions options;
+  const auto numbers = [](py::handle value) {
+    if (py::isinstance<py::sequence>(value)) return value.cast<std::vector<float>>();
+    return std::vector<float>{value.cast<float>()};
+  };
+  for (const auto& [key, value] : given) {
+    if (value.is_none()) continue;
+    const auto name = key.cast<std::string>();
+    if (name == "labels") options.labels = value.cast<std::string>();
+    if (name == "layout") options.layout = value.cast<std::string>();
+    if (name == "mean") options.mean = numbers(value);
+    if (name == "std") options.std = numbers(value);
+  }
+  return options;
+}
+
+PyModelPtr simplify(py::handle model, bool check, py::object progress) {
+  const PyModelPtr original = to_model(model);
+  PythonProgress reporter(std::move(progress));
+  py::gil_scoped_release release;
+  verify(original->model());
+  Model result = original->model().clone();
+  passes::PassContext context{nullptr, &reporter};
+  std::vector<passes::PassReport> reports =
+      passes::run_recipe(result, passes::simplify_recipe(), context);
+  if (check) {
+    const SameOutputs same = same_outputs(original->model(), result);
+    if (!same.same) throw Error("the result differs from the original: " + same.summary());
+  }
+  return std::make_shared<PyModel>(std::move(result), std::move(reports));
+}
+
+// Runs a recipe with data; Ctrl-C and errors of the data's own Python code pass through.
+PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& recipe,
+                          const py::object& calib, const DatasetOptions& data_options,
+                          std::optional<double> max_drop, const py::object& progress) {
+  const std::unique_ptr<Dataset> data = to_dataset(calib, original->model(), data_options);
+  PythonProgress reporter(progress);
+  py::gil_scoped_release release;
+  verify(original->model());
+  Model result = original->model().clone();
+  passes::ProofOptions proof;
+  proof.max_drop = max_drop;
+  passes::ProvenResult proven =
+      passes::run_with_calibration(result, recipe, *data, proof, &reporter);
+  if (!proven.within_bound) {
+    throw BoundMissed(
+        fmt::format("the top class changes in {:.2f} % of the samples, more than the "
+                    "{:.2f} % that max_drop allows",
+                    100 * proven.quality->top1_drop(), 100 * *max_drop));
+  }
+  return std::make_shared<PyModel>(std::move(result), std::move(proven.passes),
+                                   std::move(proven.quality));
+}
+
+PyModelPtr quantize(py::handle model, const py::object& calib, const py::dict& options,
+                    const py::dict& data_options, std::optional<double> max_drop,
+                    const py::object& progress) {
+  if (max_drop && !(*max_drop >= 0 && *max_drop <= 1)) {
+    throw BadOption("max_drop is a share between 0 and 1");
+  }
+  return run_calibrated(to_model(model), passes::quantize_recipe(to_options(options)), calib,
+                        to_dataset_options(data_options), max_drop, progress);
+}
+
+PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py::object& calib,
+                      const py::dict& data_options, const py::object& progress) {
+  const passes::Recipe recipe = passes::parse_recipe(recipe_json);
+  const PyModelPtr original = to_model(model);
+  if (!calib.is_none()) {
+    return run_calibrated(original, recipe, calib, to_dataset_options(data_options), std::nullopt,
+                          progress);
+  }
+  PythonProgress reporter(progress);
+  py::gil_scoped_release release;
+  verify(original->model());
+  Model result = original->model().clone();
+  passes::PassContext context{nullptr, &reporter};
+  std::vector<passes::PassReport> reports = passes::run_recipe(result, recipe, context);
+  return std::make_shared<PyModel>(std::move(result), std::move(reports));
+}
+
+py::list scores_to_python(const std::vector<ModelScore>& scores) {
+  py::list rows;
+  for (const ModelScore& score : scores) {
+    py::list outputs;
+    for (const OutputAgreement& output : score.outputs) {
+      outputs.append(py::dict(py::arg("name") = output.output, py::arg("sqnr_db") = output.sqnr_db,
+                              py::arg("top1_agreement") = output.top1));
+    }
+    rows.append(py::dict(py::arg("model") = score.name, py::arg("bytes") = score.bytes,
+                         py::arg("accuracy") = score.accuracy,
+                         py::arg("latency_ms") = score.latency_ms, py::arg("outputs") = outputs));
+  }
+  return rows;
+}
+
+py::list compare(const py::list& models, const std::vector<std::string>& names,
+                 const py::object& data, const py::dict& data_options, int runs,
+                 const py::object& progress) {
+  std::vector<PyModelPtr> loaded;
+  std::vector<NamedModel> named;
+  for (size_t i = 0; i < models.size(); ++i) {
+    loaded.push_back(to_model(models[i]));
+    const Model& model = loaded.back()->model();
+    named.push_back({names.at(i), &model, serialized_size(model)});
+  }
+  const std::unique_ptr<Dataset> dataset =
+      to_dataset(data, *named.at(0).model, to_dataset_options(data_options));
+  PythonProgress reporter(progress);
+  std::vector<ModelScore> scores;
+  {
+    py::gil_scoped_release release;
+    scores = compare_models(named, *dataset, {.latency_runs = runs}, &reporter);
+  }
+  return scores_to_python(scores);
+}
+
+// The feeds that `data` gives, as (inputs, labels or None, samples): what calibration would see.
+py::list feeds(py::handle model, const py::object& data, const py::dict& data_options) {
+  const PyModelPtr for_model = to_model(model);
+  const auto dataset = to_dataset(data, for_model->model(), to_dataset_options(data_options));
+  py::list all;
+  while (std::optional<Feed> feed = dataset->next()) {
+    const py::object labels =
+        feed->labels ? py::object(to_array(*feed->labels)) : py::object(py::none());
+    all.append(py::make_tuple(to_arrays(std::move(feed->inputs)), labels, feed->samples));
+  }
+  return all;
+}
+
+}  // namespace
+
+void bind_passes(py::module_& module) {
+  module.def("passes_json", passes::registry_json);
+  module.def("simplify", simplify, py::arg("model"), py::arg("check"), py::arg("progress"));
+  module.def("quantize", quantize, py::arg("model"), py::arg("calib"), py::arg("options"),
+             py::arg("data_options"), py::arg("max_drop"), py::arg("progress"));
+  module.def("run_recipe", run_recipe, py::arg("model"), py::arg("recipe"), py::arg("calib"),
+             py::arg("data_options"), py::arg("progress"));
+  module.def("feeds", feeds, py::arg("model"), py::arg("data"), py::arg("data_options"));
+  module.def("compare", compare, py::arg("models"), py::arg("names"), py::arg("data"),
+             py::arg("data_options"), py::arg("runs"), py::arg("progress"));
+}
+
+}  // namespace dwindle

@@ -1,0 +1,125 @@
+// dwindle inspect: what a model holds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/onnx/onnx.h"
+#include "core/onnx/origin.h"
+#include "core/ops/facts.h"
+#include "tools/report.h"
+#include "tools/verb.h"
+
+namespace dwindle::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Graph inputs that are only listed because they have a default value are weights in older files.
+std::vector<const Value*> fed_inputs(const Model& model) {
+  std::vector<const Value*> values;
+  for (const Value* value : model.graph->inputs()) {
+    if (value->initializer() == nullptr) values.push_back(value);
+  }
+  return values;
+}
+
+Json json_of(const Value& value) {
+  Json shape;
+  if (value.type.shape) {
+    shape = Json::array();
+    for (const Dim& dim : *value.type.shape) {
+      if (dim.known()) {
+        shape.push_back(dim.extent);
+      } else {
+        shape.push_back(dim.symbol.empty() ? Json() : Json(dim.symbol));
+      }
+    }
+  }
+  return {{"name", value.name()}, {"dtype", dtype_name(value.type.dtype)}, {"shape", shape}};
+}
+
+std::string domain_name(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
+
+void print_json(const std::string& path, const Model& model, uint64_t bytes) {
+  const Origin origin = origin_of(model);
+  const Facts facts = count_facts(model);
+  Json json = {{"path", path}, {"bytes", bytes}, {"ir_version", model.ir_version}};
+  json["opsets"] = Json::object();
+  for (const auto& [domain, version] : model.opsets) json["opsets"][domain_name(domain)] = version;
+  json["producer"] = {{"name", origin.producer}, {"version", origin.producer_version}};
+  json["inputs"] = json["outputs"] = Json::array();
+  for (const Value* value : fed_inputs(model)) json["inputs"].push_back(json_of(*value));
+  for (const Value* value : model.graph->outputs()) json["outputs"].push_back(json_of(*value));
+  json["nodes"] = facts.nodes;
+  json["functions"] = model.functions.size();
+  json["ops"] = facts.ops;
+  json["parameters"] = facts.parameters;
+  json["weight_bytes"] = facts.weight_bytes;
+  json["macs"] = facts.macs ? Json(*facts.macs) : Json();
+  json["quantized"] = facts.quantized;
+  json["metadata"] = Json::object();
+  for (const auto& [key, value] : model.metadata) json["metadata"][key] = value;
+  // Names in a model need not be UTF-8.
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string format_count(int64_t count) {
+  if (count >= 1'000'000'000) return fmt::format("{:.2f} G", static_cast<double>(count) / 1e9);
+  if (count >= 1'000'000) return fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
+  return std::to_string(count);
+}
+
+void print_text(const std::string& path, const Model& model, uint64_t bytes) {
+  const Origin origin = origin_of(model);
+  const Facts facts = count_facts(model);
+  const auto line = [](const char* name, const std::string& text) {
+    fmt::print("{:<12}{}\n", name, text);
+  };
+  line("model", path);
+  line("size", format_bytes(bytes));
+  std::string opsets;
+  for (const auto& [domain, version] : model.opsets) {
+    opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain_name(domain), version);
+  }
+  line("opset", fmt::format("{} (IR version {})", opsets, model.ir_version));
+  if (!origin.producer.empty()) line("producer", origin.producer + " " + origin.producer_version);
+  for (const Value* value : fed_inputs(model)) {
+    line("input", value->name() + ": " + to_string(value->type));
+  }
+  for (const Value* value : model.graph->outputs()) {
+    line("output", value->name() + ": " + to_string(value->type));
+  }
+  line("parameters", format_count(facts.parameters));
+  for (const auto& [dtype, size] : facts.weight_bytes) {
+    line("weights", fmt::format("{} {}", format_bytes(size), dtype));
+  }
+  line("MACs", facts.macs ? format_count(*facts.macs) + " a run, open extents taken as 1"
+                          : "not known: a shape is not");
+  line("quantized", facts.quantized ? "yes" : "no");
+  line("nodes", std::to_string(facts.nodes));
+  std::vector<std::pair<std::string, int64_t>> ops(facts.ops.begin(), facts.ops.end());
+  std::ranges::stable_sort(ops, [](const auto& a, const auto& b) { return a.second > b.second; });
+  for (const auto& [op, count] : ops) fmt::print("{:>10}  {}\n", count, op);
+}
+
+}  // namespace
+
+Action declare_inspect(CLI::App& app) {
+  struct Arguments {
+    std::string path;
+    bool json = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("MODEL", arguments->path, "An ONNX file")->required();
+  app.add_flag("--json", arguments->json, "As JSON");
+  return [arguments]() -> int {
+    const Model model = load_model(arguments->path);
+    const uint64_t bytes = file_bytes(arguments->path, model);
+    (arguments->json ? print_json : print_text)(arguments->path, model, bytes);
+    return kDone;
+  };
+}
+
+}  // namespace dwindle::cli

@@ -1,0 +1,62 @@
+// dwindle quantize: int8 weights and activations, calibrated on data, held against the original.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "core/support/error.h"
+#include "passes/quantize/quantize.h"
+#include "passes/registry.h"
+#include "tools/data_flags.h"
+#include "tools/pass_flags.h"
+#include "tools/progress_bar.h"
+#include "tools/transform.h"
+#include "tools/verb.h"
+
+namespace dwindle::cli {
+namespace {
+
+struct Arguments {
+  Paths paths;
+  DataFlags data;
+  PassFlags flags;
+  passes::ProofOptions proof;
+};
+
+int quantize(const Arguments& arguments) {
+  Transform transform(arguments.paths);
+  const auto data = open(arguments.data, transform.original());
+  passes::ProvenResult result;
+  {
+    ProgressBar progress;
+    result = passes::run_with_calibration(transform.model(),
+                                          passes::quantize_recipe(arguments.flags.given()), *data,
+                                          arguments.proof, &progress);
+  }
+  if (!result.within_bound) {
+    print_quality(*result.quality);
+    throw BoundMissed(
+        fmt::format("the top class changes in {:.2f} % of the samples, more than the "
+                    "{:.2f} % that --max-drop allows; nothing is written",
+                    100 * result.quality->top1_drop(), 100 * *arguments.proof.max_drop));
+  }
+  transform.finish(result.passes);
+  if (result.quality) print_quality(*result.quality);
+  return kDone;
+}
+
+}  // namespace
+
+Action declare_quantize(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  add_paths(app, arguments->paths);
+  add_data_flags(app, arguments->data, "--calib", true);
+  arguments->flags.add(app, passes::find_pass("quantize-static"));
+  app.add_option("--max-drop", arguments->proof.max_drop,
+                 "Largest share (0 to 1) of the samples whose top class may change; more is exit "
+                 "code 3, and nothing is written")
+      ->check(CLI::Range(0.0, 1.0));
+  return [arguments] { return quantize(*arguments); };
+}
+
+}  // namespace dwindle::cli

@@ -1,0 +1,88 @@
+// The command `dwindle`: a table of verbs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "core/support/error.h"
+#include "tools/data_flags.h"
+#include "tools/interrupt.h"
+#include "tools/verb.h"
+
+namespace dwindle::cli {
+namespace {
+
+struct VerbRow {
+  const char* name;
+  const char* summary;
+  Declare declare;
+};
+
+constexpr VerbRow kVerbs[] = {
+    {"inspect", "Show what a model holds: inputs, ops, weights, size", declare_inspect},
+    {"simplify", "Make a model smaller without changing what it computes", declare_simplify},
+    {"quantize", "Quantize a model to int8 with calibration data", declare_quantize},
+    {"compare", "Run models beside each other: size, accuracy, closeness, latency",
+     declare_compare},
+    {"run", "Run a recipe: passes with options, as JSON", declare_run},
+    {"passes", "List all passes with their options", declare_passes},
+};
+
+int complain(const std::string& what, int code) {
+  fmt::print(stderr, "dwindle: error: {}\n", what);
+  return code;
+}
+
+int parse(CLI::App& app, std::vector<std::string> arguments) {
+  std::vector<Action> actions;
+  for (const VerbRow& verb : kVerbs) {
+    actions.push_back(verb.declare(*app.add_subcommand(verb.name, verb.summary)));
+  }
+  try {
+    arguments = join_numbers(arguments);
+    std::ranges::reverse(arguments);  // CLI11 wants them last first
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return complain(std::string(error.what()) + " (see dwindle --help)", kUsage);
+  }
+  for (size_t i = 0; i < std::size(kVerbs); ++i) {
+    if (app.got_subcommand(kVerbs[i].name)) return actions[i]();
+  }
+  fmt::print("{}", app.help());
+  return kUsage;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Makes trained ONNX models small and fast, and proves that they still work.",
+               "dwindle");
+  app.set_version_flag("--version", "dwindle " DWINDLE_VERSION);
+  app.require_subcommand(0, 1);
+  app.get_formatter()->column_width(34);
+  watch_signals();
+  try {
+    const int code = parse(app, {argv + 1, argv + argc});
+    // A full disk or a closed pipe shows only now.
+    if (std::fflush(stdout) != 0) return complain("cannot write the results", kFailed);
+    return code;
+  } catch (const BadOption& error) {
+    return complain(error.what(), kUsage);
+  } catch (const BoundMissed& error) {
+    return complain(error.what(), kBoundMissed);
+  } catch (const Interrupted& error) {
+    return complain(error.what(), 128 + noted_signal());
+  } catch (const Error& error) {
+    return complain(error.what(), kFailed);
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory", kFailed);
+  } catch (const std::exception& error) {
+    return complain(fmt::format("{} (this is a defect of dwindle)", error.what()), kFailed);
+  }
+}
+
+}  // namespace
+}  // namespace dwindle::cli
+
+int main(int argc, char** argv) { return dwindle::cli::run(argc, argv); }

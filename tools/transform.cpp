@@ -1,0 +1,83 @@
+#include "tools/transform.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/ir/verify.h"
+#include "core/onnx/onnx.h"
+#include "core/runtime/same_outputs.h"
+#include "core/support/error.h"
+#include "tools/report.h"
+
+namespace dwindle::cli {
+
+void add_paths(CLI::App& app, Paths& paths) {
+  app.add_option("IN", paths.input, "The ONNX file to read")->required();
+  app.add_option("OUT", paths.output, "The ONNX file to write")->required();
+  app.add_option("--external-data", paths.external_data,
+                 "Where large weights go: as they are, all in OUT, or all in OUT.data")
+      ->check(CLI::IsMember({"auto", "never", "always"}))
+      ->capture_default_str();
+}
+
+Transform::Transform(const Paths& paths) : paths_(paths), original_(load_model(paths.input)) {
+  verify(original_);
+  bytes_before_ = file_bytes(paths.input, original_);
+  require_writable(paths.output);
+  model_ = original_.clone();
+}
+
+std::string Transform::check(bool must_match) const {
+  SameOutputs result;
+  try {
+    result = same_outputs(original_, model_);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Unsupported& error) {
+    throw Unsupported(std::string(error.what()) +
+                      ". So the result cannot be checked against the original; --no-check writes "
+                      "it without");
+  } catch (const Error& error) {
+    throw Error(
+        "the original does not run on random inputs, so the result cannot be checked "
+        "against it (--no-check writes it without): " +
+        std::string(error.what()));
+  }
+  if (must_match && !result.same) {
+    throw Error("the result does not compute what the original does, nothing is written: " +
+                result.summary());
+  }
+  return result.summary();
+}
+
+void Transform::finish(const std::vector<passes::PassReport>& reports) const {
+  ExternalData where = ExternalData::kAuto;
+  if (paths_.external_data == "never") where = ExternalData::kNever;
+  if (paths_.external_data == "always") where = ExternalData::kAlways;
+  save_model(model_, paths_.output, where);
+  print_passes(reports);
+  print_change(original_, bytes_before_, model_, serialized_size(model_));
+}
+
+void print_quality(const passes::Quality& quality) {
+  fmt::print("beside the original, on {} samples:\n", quality.samples);
+  for (const OutputAgreement& output : quality.outputs) {
+    const std::string sqnr = std::isinf(output.sqnr_db) && output.sqnr_db > 0
+                                 ? "equal"
+                                 : fmt::format("SQNR {:.1f} dB", output.sqnr_db);
+    const std::string top1 =
+        output.top1 ? fmt::format(", the same top class in {:.2f} %", 100 * *output.top1) : "";
+    fmt::print("  {}: {}{}\n", output.output, sqnr, top1);
+  }
+  if (quality.worst_nodes.empty()) return;
+  fmt::print("nodes that lose most:\n");
+  std::vector<std::vector<std::string>> rows;
+  for (const passes::NodeLoss& loss : quality.worst_nodes) {
+    rows.push_back({"  " + loss.node, loss.op, fmt::format("{:.1f} dB", loss.sqnr_db),
+                    fmt::format("-{:.1f} dB", loss.lost_db)});
+  }
+  fmt::print("{}", format_table(rows));
+}
+
+}  // namespace dwindle::cli
