@@ -14,7 +14,7 @@ const Shape kImage = {Dim::named("N"), 2, 7, 7};
 struct PadCase {
   Integers pads = {0, 0, 0, 1, 0, 0, 1, 2};
   float value = 0;
-  std::string before;  // an op in front of the Pad
+  std::string before = "";  // an op in front of the Pad
 };
 
 Model pad_and(const char* op, const PadCase& pad, const AttributeArguments& attributes) {
