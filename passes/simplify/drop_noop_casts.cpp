@@ -60,7 +60,7 @@ struct DropNoopCasts : Pass {
       if (!is_cast(model, node)) return;
       if (node.is("Cast") && merge(model, node)) ++merged;
       const DType dtype = dtype_of(node.input(0));
-      if (dtype == DType::kUndefined || dtype != dtype_of(node.output())) return;
+      if (dtype == DType::kUndefined || dtype != output_dtype(node)) return;
       if (!bypass(*node.output(), *node.input(0))) return;
       node.graph()->erase(&node);
       ++dropped;
@@ -70,23 +70,22 @@ struct DropNoopCasts : Pass {
   }
 
  private:
-  // The dtype of the output is what shape inference found, or else what Cast says.
-  static bool is_cast(const Model& model, Node& node) {
+  static bool is_cast(const Model& model, const Node& node) {
     if (node.input(0) == nullptr) return false;
-    if (is_op(model, node, "CastLike", 15)) return true;
-    if (!is_op(model, node, "Cast", 6)) return false;
-    if (node.output()->type.dtype == DType::kUndefined) {
-      node.output()->type.dtype = static_cast<DType>(node.int_attribute("to", 0));
-    }
-    return true;
+    return is_op(model, node, "CastLike", 15) || is_op(model, node, "Cast", 6);
+  }
+
+  static DType output_dtype(const Node& node) {
+    if (!node.is("Cast")) return dtype_of(node.output());
+    return static_cast<DType>(node.int_attribute("to", 0));
   }
 
   // x -> first -> node: reads x at once where `first` loses nothing.
   static bool merge(const Model& model, Node& node) {
     Node* first = node.input(0)->producer();
     if (first == nullptr || first->graph() != node.graph() || !is_cast(model, *first)) return false;
-    const DType from = dtype_of(first->input(0)), between = dtype_of(node.input(0)),
-                to = dtype_of(node.output());
+    const DType from = dtype_of(first->input(0)), between = output_dtype(*first),
+                to = output_dtype(node);
     if (!is_plain(from) || !is_plain(between) || !is_plain(to) || from == between) return false;
     if (!holds(between, from)) return false;
     if (to != from && !same_class(from, between) && from != DType::kBool) return false;

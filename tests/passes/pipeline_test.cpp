@@ -1,0 +1,53 @@
+#include "passes/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "core/support/error.h"
+#include "tests/support/graph_builder.h"
+
+namespace dwindle::passes {
+namespace {
+
+Model two_identities() {
+  return testing::make_model([](testing::GraphBuilder& b) {
+    Value* i = b.node("i", "Identity", {b.input("x", {2})});
+    b.output(b.node("y", "Relu", {i}));
+  });
+}
+
+TEST(Pipeline, ReportsEachPassAndPrintsTheChanged) {
+  Model model = two_identities();
+  PassContext context;
+  std::ostringstream printed;
+  const auto reports = run_recipe(model, parse_recipe(R"(["merge-pad", "drop-identities"])"),
+                                  context, {.verify = true, .print = &printed});
+  ASSERT_EQ(reports.size(), 2u);
+  EXPECT_FALSE(reports[0].result.changed);
+  EXPECT_TRUE(reports[1].result.changed);
+  EXPECT_EQ(reports[1].result.counts.at("dropped"), 1);
+  EXPECT_EQ(printed.str().find("merge-pad"), std::string::npos);
+  EXPECT_NE(printed.str().find("# after drop-identities"), std::string::npos);
+}
+
+TEST(Pipeline, NamesThePassAndThoseBefore) {
+  Model model = testing::make_model([](testing::GraphBuilder& b) {
+    Value* x = b.input("x", {2, 3});
+    b.output(b.node("y", "Add", {x, b.floats("k", {4}, {1, 2, 3, 4})}));
+    b.graph().last_node()->name = "sum";
+  });
+  PassContext context;
+  try {
+    run_recipe(model, parse_recipe(R"(["merge-pad", "drop-identities", "infer-shapes"])"), context);
+    FAIL() << "no error";
+  } catch (const BadModel& error) {
+    const std::string what = error.what();
+    EXPECT_EQ(what.find("pass 'infer-shapes' (after merge-pad, drop-identities): Add node 'sum'"),
+              0u)
+        << what;
+  }
+}
+
+}  // namespace
+}  // namespace dwindle::passes

@@ -1,0 +1,45 @@
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_pass.h"
+#include "tests/support/graph_builder.h"
+
+namespace dwindle::testing {
+namespace {
+
+Model product_and_sum(const Shape& x_shape, const Dims& bias, bool bias_first = false) {
+  return make_model([&](GraphBuilder& b) {
+    Value* x = b.input("x", x_shape);
+    Value* m = b.node("m", "MatMul", {x, b.ramp("w", {4, 5})});
+    Value* k = b.ramp("k", bias);
+    b.output(b.node("y", "Add", bias_first ? std::vector{k, m} : std::vector{m, k}));
+  });
+}
+
+TEST(FuseMatMulAdd, MakesGemm) {
+  const Model after = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {Dim::named("N"), 4});
+    Value* w = b.ramp("w", {4, 5});
+    b.output(b.node("y", "Gemm", {x, w, b.ramp("k", {5})}));
+  });
+  expect_pass(product_and_sum({Dim::named("N"), 4}, {5}), "fuse-matmul-add", after);
+  expect_pass(product_and_sum({Dim::named("N"), 4}, {5}, true), "fuse-matmul-add", after);
+}
+
+TEST(FuseMatMulAdd, LeavesMoreAxesAndOtherSums) {
+  expect_untouched(product_and_sum({2, 3, 4}, {5}), "fuse-matmul-add");
+  expect_untouched(product_and_sum({3, 4}, {3, 5}), "fuse-matmul-add");
+  expect_untouched(product_and_sum({3, 4}, {1}), "fuse-matmul-add");
+  expect_untouched(product_and_sum({3, 4}, {1, 1, 5}), "fuse-matmul-add");
+}
+
+TEST(FuseMatMulAdd, WorksInNestedGraphs) {
+  const Model before = make_nested_model({3, 4}, [](GraphBuilder& b, Value* x) {
+    Value* m = b.node("m", "MatMul", {x, b.ramp("w", {4, 4})});
+    b.output(b.node("s", "Add", {m, b.ramp("k", {4})}));
+  });
+  const Model model = run_checked(before, "fuse-matmul-add");
+  EXPECT_EQ(ops_of(*model.graph->last_node()->graph_attribute("then_branch")), "Gemm");
+}
+
+}  // namespace
+}  // namespace dwindle::testing
