@@ -47,9 +47,9 @@ class ScanOutput {
     const size_t width = element_bytes(first.dtype());
     std::byte* to = out.mutable_bytes();
     for (size_t i = 0; i < slices_.size(); ++i) {
-      copy_strided({width, slices_[i].shape(), slices_[i].bytes(),
-                    row_major_strides(slices_[i].shape()),
-                    to + static_cast<int64_t>(i) * step * static_cast<int64_t>(width), dst_strides});
+      copy_strided(
+          {width, slices_[i].shape(), slices_[i].bytes(), row_major_strides(slices_[i].shape()),
+           to + static_cast<int64_t>(i) * step * static_cast<int64_t>(width), dst_strides});
     }
     return out;
   }

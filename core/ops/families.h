@@ -17,6 +17,7 @@ std::span<const OpRow> join_ops();  // Concat, Split, Expand, Tile
 std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> reshape_ops();  // Reshape, Flatten, Squeeze, Unsqueeze
+std::span<const OpRow> resize_ops();
 std::span<const OpRow> scatter_ops();
 std::span<const OpRow> select_ops();  // NonZero, Compress, ReverseSequence, TopK, Unique
 std::span<const OpRow> slice_ops();

@@ -140,8 +140,7 @@ void one_hot(KernelContext& c) {
   for (int64_t i = 0; i < out.size(); ++i) {
     std::memcpy(to + static_cast<size_t>(i) * width, values.bytes(), width);
   }
-  const int64_t inner =
-      element_count(Dims(shape.begin() + axis + 1, shape.end()));
+  const int64_t inner = element_count(Dims(shape.begin() + axis + 1, shape.end()));
   const std::vector<int64_t> hot = whole_numbers(indices);
   for (size_t i = 0; i < hot.size(); ++i) {
     // An index out of range leaves its row off.

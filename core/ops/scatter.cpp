@@ -22,8 +22,7 @@ Reduction read_reduction(const Node& node) {
   if (text == "mul") return Reduction::kMul;
   if (text == "min") return Reduction::kMin;
   if (text == "max") return Reduction::kMax;
-  throw BadModel(node.op_type + " node '" + node.name + "': reduction '" + text +
-                 "' is not known");
+  throw BadModel(node.op_type + " node '" + node.name + "': reduction '" + text + "' is not known");
 }
 
 template <typename T>
@@ -148,8 +147,8 @@ void scatter_elements(KernelContext& c, Reduction reduction) {
   const Tensor& updates = c.input(2);
   if (indices.shape() != updates.shape()) c.fail("the updates differ in shape from the indices");
   if (data.rank() != indices.rank()) c.fail("data and indices differ in rank");
-  const auto axis = static_cast<size_t>(
-      c.normalize_axis(c.node().int_attribute("axis", 0), data.rank()));
+  const auto axis =
+      static_cast<size_t>(c.normalize_axis(c.node().int_attribute("axis", 0), data.rank()));
   for (size_t i = 0; i < data.shape().size(); ++i) {
     if (i != axis && indices.shape()[i] > data.shape()[i]) {
       c.fail("indices reach beyond the data along axis " + std::to_string(i));
@@ -196,8 +195,7 @@ void scatter_nd(KernelContext& c, Reduction reduction) {
   const std::vector<int64_t> picks = to_int64s(indices);
   Tensor out = data;
   const Writer writer(c, out, updates, reduction);
-  const int64_t block =
-      element_count(Dims(data.shape().begin() + depth, data.shape().end()));
+  const int64_t block = element_count(Dims(data.shape().begin() + depth, data.shape().end()));
   for (int64_t i = 0; i < tuples; ++i) {
     int64_t offset = 0;
     for (int64_t k = 0; k < depth; ++k) {
@@ -220,8 +218,8 @@ Kernel scatter_nd_kernel(const Node& node, int opset) {
 void tensor_scatter(KernelContext& c, bool circular) {
   const Tensor& cache = c.input(0);
   const Tensor& update = c.input(1);
-  const auto axis = static_cast<size_t>(
-      c.normalize_axis(c.node().int_attribute("axis", -2), cache.rank()));
+  const auto axis =
+      static_cast<size_t>(c.normalize_axis(c.node().int_attribute("axis", -2), cache.rank()));
   if (axis == 0) c.fail("axis is that of the batch");
   Dims expected = cache.shape();
   if (update.shape().size() != expected.size()) c.fail("the update differs in rank");
@@ -252,8 +250,9 @@ Kernel tensor_scatter_kernel(const Node& node, int) {
   if (mode != "linear" && mode != "circular") {
     throw BadModel("TensorScatter node '" + node.name + "': mode '" + mode + "' is not known");
   }
-  return any_dtype([circular = mode == "circular"](KernelContext& c) { tensor_scatter(c, circular); },
-                   1u << 0 | 1u << 1);
+  return any_dtype(
+      [circular = mode == "circular"](KernelContext& c) { tensor_scatter(c, circular); },
+      1u << 0 | 1u << 1);
 }
 
 constexpr auto kNative = HalfFloats::kNative;

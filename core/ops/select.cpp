@@ -30,8 +30,8 @@ Tensor take_slices(const Tensor& in, size_t axis, const std::vector<int64_t>& pi
   shape[axis] = static_cast<int64_t>(picks.size());
   Tensor out = Tensor::allocate(in.dtype(), shape);
   const Dims dims = around_axis(in.shape(), axis);
-  copy_mapped(element_bytes(in.dtype()), in.bytes(), dims, {all_of(dims[0]), picks, all_of(dims[2])},
-              nullptr, out.mutable_bytes());
+  copy_mapped(element_bytes(in.dtype()), in.bytes(), dims,
+              {all_of(dims[0]), picks, all_of(dims[2])}, nullptr, out.mutable_bytes());
   return out;
 }
 
@@ -232,7 +232,8 @@ Kernel top_k_kernel(const Node& node, int opset) {
         static_cast<size_t>(c.normalize_axis(c.node().int_attribute("axis", -1), in.rank()));
     const int64_t k = top_count(c, opset).value_or(0);
     if (k < 0 || k > in.shape()[axis]) c.fail("K is out of range");
-    with_number(c, in.dtype(), [&](auto element) { top_k<decltype(element)>(c, k, axis, largest); });
+    with_number(c, in.dtype(),
+                [&](auto element) { top_k<decltype(element)>(c, k, axis, largest); });
   };
 }
 
@@ -260,7 +261,8 @@ Groups group_slices(const T* data, const Dims& dims, bool sorted) {
   auto compare = [&](int64_t a, int64_t b) {
     for (int64_t i = 0; i < dims[0]; ++i) {
       for (int64_t k = 0; k < dims[2]; ++k) {
-        const T x = data[(i * dims[1] + a) * dims[2] + k], y = data[(i * dims[1] + b) * dims[2] + k];
+        const T x = data[(i * dims[1] + a) * dims[2] + k],
+                y = data[(i * dims[1] + b) * dims[2] + k];
         if (before(x, y, false)) return -1;
         if (before(y, x, false)) return 1;
       }
