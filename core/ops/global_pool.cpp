@@ -134,9 +134,9 @@ void max_unpool(KernelContext& c) {
   const Tensor& x = c.input(0);
   const std::vector<int64_t> indices = to_int64s(c.input(1));
   if (c.input(1).shape() != x.shape()) c.fail("the indices differ in shape from the input");
-  const Dims shape =
-      c.has_input(2) ? to_int64s(c.input(2)) : to_dims(unpooled(c, to_shape(x.shape())));
-  if (shape.size() != x.shape().size()) c.fail("output_shape does not fit the rank of the input");
+  const Dims shape = to_dims(unpooled(c, to_shape(x.shape())));
+  // Another shape moves every index, in ONNX and in ONNX Runtime differently.
+  if (c.has_input(2) && to_int64s(c.input(2)) != shape) c.unsupported("another output_shape");
   Tensor out = Tensor::zeros(x.dtype(), shape);
   const size_t width = element_bytes(x.dtype());
   std::byte* to = out.mutable_bytes();
