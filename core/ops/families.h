@@ -12,7 +12,6 @@ std::span<const OpRow> arithmetic_ops();  // Add, Sub, Mul, Div, Mod, PRelu, Min
 std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
 std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
 std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …
-std::span<const OpRow> constant_ops();  // Constant, Identity, Shape, Size, random numbers, …
 std::span<const OpRow> control_ops();  // If, Loop, Scan
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> dequantize_linear_ops();  // DequantizeLinear
@@ -27,7 +26,6 @@ std::span<const OpRow> pool_ops();
 std::span<const OpRow> pow_ops();              // Pow
 std::span<const OpRow> quantize_linear_ops();  // QuantizeLinear, DynamicQuantizeLinear
 std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Unsqueeze
-std::span<const OpRow> reshape_ops();  // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OpRow> resize_ops();
 std::span<const OpRow> scatter_ops();
 std::span<const OpRow> select_ops();  // NonZero, Compress, ReverseSequence, TopK, Unique
