@@ -25,9 +25,12 @@ class ProtoBytes {
   }
   // A string, bytes, packed numbers or an encoded message.
   ProtoBytes& bytes(uint32_t field, std::string_view content) {
+    return header(field, content.size()).raw(content);
+  }
+  // What comes before `size` bytes of content.
+  ProtoBytes& header(uint32_t field, size_t size) {
     varint(field << 3 | 2);
-    varint(content.size());
-    bytes_ += content;
+    varint(size);
     return *this;
   }
   ProtoBytes& message(uint32_t field, const ProtoBytes& content) {
