@@ -1,8 +1,5 @@
 // Reading the elements of a tensor of any real dtype, packed ones included.
-#include <bit>
-#include <cmath>
-#include <limits>
-
+#include "core/ir/small_float.h"
 #include "core/ir/tensor.h"
 #include "core/support/error.h"
 
@@ -21,65 +18,6 @@ int unpack_bits(const std::byte* bytes, int64_t index, int bits) {
   int word = static_cast<int>(bytes[at / 8]);
   if (at % 8 + bits > 8) word |= static_cast<int>(bytes[at / 8 + 1]) << 8;
   return (word >> (at % 8)) & ((1 << bits) - 1);
-}
-
-// A floating-point number of few bits: sign, exponent, mantissa, as OCP's "8-bit Floating Point
-// Specification" and "Microscaling Formats" define them.
-struct SmallFloat {
-  int exponent_bits, mantissa_bits, bias;
-  bool has_infinity;     // an exponent of all ones is infinity or NaN
-  bool nan_at_all_ones;  // all bits but the sign set is NaN
-  bool fnuz;             // no negative zero: its pattern is NaN
-};
-
-float decode(const SmallFloat& format, int code) {
-  const int width = 1 + format.exponent_bits + format.mantissa_bits;
-  const bool negative = (code >> (width - 1)) & 1;
-  const int magnitude = code & ((1 << (width - 1)) - 1);
-  const int exponent = magnitude >> format.mantissa_bits;
-  const int mantissa = magnitude & ((1 << format.mantissa_bits) - 1);
-  const int top = (1 << format.exponent_bits) - 1;
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  if (format.fnuz && negative && magnitude == 0) return kNan;
-  if (format.nan_at_all_ones && magnitude == (1 << (width - 1)) - 1) return kNan;
-  float value;
-  if (format.has_infinity && exponent == top) {
-    value = mantissa == 0 ? std::numeric_limits<float>::infinity() : kNan;
-  } else if (exponent == 0) {
-    value = std::ldexp(static_cast<float>(mantissa), 1 - format.bias - format.mantissa_bits);
-  } else {
-    value = std::ldexp(static_cast<float>(mantissa + (1 << format.mantissa_bits)),
-                       exponent - format.bias - format.mantissa_bits);
-  }
-  return negative ? -value : value;
-}
-
-const SmallFloat* small_float(DType dtype) {
-  static constexpr SmallFloat kE4M3FN{4, 3, 7, false, true, false};
-  static constexpr SmallFloat kE4M3FNUZ{4, 3, 8, false, false, true};
-  static constexpr SmallFloat kE5M2{5, 2, 15, true, false, false};
-  static constexpr SmallFloat kE5M2FNUZ{5, 2, 16, false, false, true};
-  static constexpr SmallFloat kE2M1{2, 1, 1, false, false, false};
-  static constexpr SmallFloat kE2M3{2, 3, 1, false, false, false};
-  static constexpr SmallFloat kE3M2{3, 2, 3, false, false, false};
-  switch (dtype) {
-    case DType::kFloat8E4M3FN:
-      return &kE4M3FN;
-    case DType::kFloat8E4M3FNUZ:
-      return &kE4M3FNUZ;
-    case DType::kFloat8E5M2:
-      return &kE5M2;
-    case DType::kFloat8E5M2FNUZ:
-      return &kE5M2FNUZ;
-    case DType::kFloat4E2M1:
-      return &kE2M1;
-    case DType::kFloat6E2M3:
-      return &kE2M3;
-    case DType::kFloat6E3M2:
-      return &kE3M2;
-    default:
-      return nullptr;
-  }
 }
 
 template <typename Out>
@@ -153,18 +91,15 @@ std::vector<float> to_floats(const Tensor& tensor) {
   if (dtype == DType::kFloat) return widened<float, float>(tensor);
   if (dtype == DType::kDouble) return widened<float, double>(tensor);
   out.resize(static_cast<size_t>(tensor.size()));
-  const SmallFloat* format = small_float(dtype);
+  const bool small = dtype == DType::kFloat8E8M0 || small_float(dtype) != nullptr;
   for (int64_t i = 0; i < tensor.size(); ++i) {
     float& value = out[static_cast<size_t>(i)];
     if (dtype == DType::kFloat16) {
       value = to_float(tensor.data<Float16>()[i]);
     } else if (dtype == DType::kBfloat16) {
       value = to_float(tensor.data<Bfloat16>()[i]);
-    } else if (dtype == DType::kFloat8E8M0) {
-      const int code = static_cast<int>(tensor.bytes()[i]);
-      value = code == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, code - 127);
-    } else if (format != nullptr) {
-      value = decode(*format, unpack_bits(tensor.bytes(), i, dtype_bits(dtype)));
+    } else if (small) {
+      value = decode_small_float(dtype, unpack_bits(tensor.bytes(), i, dtype_bits(dtype)));
     } else {
       throw Unsupported("a tensor of " + std::string(dtype_name(dtype)) +
                         " where real numbers are expected");

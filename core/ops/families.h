@@ -7,15 +7,26 @@
 
 namespace dwindle {
 
-std::span<const OpRow> constant_ops();  // Constant, Identity, Shape, Size, random numbers, …
+std::span<const OpRow> activation_ops();  // activations of one element
+std::span<const OpRow> arithmetic_ops();  // Add, Sub, Mul, Div, Mod, PRelu, Min, Max, Sum, Mean
+std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
+std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
+std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …
 std::span<const OpRow> conv_ops();
+std::span<const OpRow> dequantize_linear_ops();  // DequantizeLinear
 std::span<const OpRow> gather_ops();
 std::span<const OpRow> global_pool_ops();
-std::span<const OpRow> join_ops();  // Concat, Split, Expand, Tile
+std::span<const OpRow> join_ops();    // Concat, Split, Expand, Tile
+std::span<const OpRow> logic_ops();   // comparison, Where, bits
+std::span<const OpRow> matmul_ops();  // MatMul, Gemm
 std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
-std::span<const OpRow> reshape_ops();  // Reshape, Flatten, Squeeze, Unsqueeze
+std::span<const OpRow> pow_ops();              // Pow
+std::span<const OpRow> quantize_linear_ops();  // QuantizeLinear, DynamicQuantizeLinear
+std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OpRow> slice_ops();
-std::span<const OpRow> transpose_ops();  // Transpose, DepthToSpace, SpaceToDepth
+std::span<const OpRow> softmax_ops();     // Softmax, LogSoftmax, Hardmax
+std::span<const OpRow> transpose_ops();   // Transpose, DepthToSpace, SpaceToDepth
+std::span<const OpRow> unary_math_ops();  // Exp, Sqrt, Sin, …, IsNaN, IsInf, Clip
 
 }  // namespace dwindle

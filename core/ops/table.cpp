@@ -8,8 +8,27 @@ namespace dwindle {
 
 std::span<const std::span<const OpRow>> op_families() {
   static const std::array families = {
-      constant_ops(), conv_ops(), gather_ops(),  global_pool_ops(), join_ops(),
-      pad_ops(),      pool_ops(), reshape_ops(), slice_ops(),       transpose_ops(),
+      activation_ops(),
+      arithmetic_ops(),
+      batch_norm_ops(),
+      cast_ops(),
+      constant_ops(),
+      conv_ops(),
+      dequantize_linear_ops(),
+      gather_ops(),
+      global_pool_ops(),
+      join_ops(),
+      logic_ops(),
+      matmul_ops(),
+      pad_ops(),
+      pool_ops(),
+      pow_ops(),
+      quantize_linear_ops(),
+      reshape_ops(),
+      slice_ops(),
+      softmax_ops(),
+      transpose_ops(),
+      unary_math_ops(),
   };
   return families;
 }

@@ -1,0 +1,235 @@
+// Activations: functions of one element with constants in attributes.
+#include <cmath>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/families.h"
+#include "core/ops/vector_math.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+struct NoAttributes {
+  explicit NoAttributes(const Node&) {}
+};
+
+struct Alpha {
+  Alpha(const Node& node, float otherwise) : alpha(node.float_attribute("alpha", otherwise)) {}
+  float alpha;
+};
+
+// Written so that NaN stays NaN.
+struct Relu : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return x < 0 ? T{0} : x;
+  }
+};
+
+struct LeakyRelu : Alpha {
+  explicit LeakyRelu(const Node& node) : Alpha(node, 0.01f) {}
+  template <typename T>
+  T apply(T x) const {
+    return x < 0 ? x * static_cast<T>(alpha) : x;
+  }
+};
+
+struct ThresholdedRelu : Alpha {
+  explicit ThresholdedRelu(const Node& node) : Alpha(node, 1.0f) {}
+  template <typename T>
+  T apply(T x) const {
+    return x <= static_cast<T>(alpha) ? T{0} : x;
+  }
+};
+
+struct Elu : Alpha {
+  explicit Elu(const Node& node) : Alpha(node, 1.0f) {}
+  template <typename T>
+  T apply(T x) const {
+    const T below = static_cast<T>(alpha) * (fast_exp(x) - T{1});
+    return x < 0 ? below : x;
+  }
+};
+
+struct Celu : Alpha {
+  explicit Celu(const Node& node) : Alpha(node, 1.0f) {}
+  template <typename T>
+  T apply(T x) const {
+    const T a = static_cast<T>(alpha);
+    const T below = a * (fast_exp(x / a) - T{1});
+    return (x < 0 ? T{0} : x) + (below > 0 ? T{0} : below);
+  }
+};
+
+struct Selu : Alpha {
+  explicit Selu(const Node& node)
+      : Alpha(node, 1.67326319f), gamma(node.float_attribute("gamma", 1.05070102f)) {}
+  template <typename T>
+  T apply(T x) const {
+    const T below = static_cast<T>(alpha) * (fast_exp(x) - T{1});
+    return static_cast<T>(gamma) * (x <= 0 ? below : x);
+  }
+  float gamma;
+};
+
+struct Sigmoid : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return fast_sigmoid(x);
+  }
+};
+
+template <typename T>
+T clamp_to_unit(T x) {
+  const T low = x < 0 ? T{0} : x;
+  return low > 1 ? T{1} : low;
+}
+
+struct HardSigmoid : Alpha {
+  explicit HardSigmoid(const Node& node)
+      : Alpha(node, 0.2f), beta(node.float_attribute("beta", 0.5f)) {}
+  template <typename T>
+  T apply(T x) const {
+    return clamp_to_unit(static_cast<T>(alpha) * x + static_cast<T>(beta));
+  }
+  float beta;
+};
+
+struct HardSwish : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return x * clamp_to_unit(x * static_cast<T>(1.0f / 6.0f) + T(0.5));
+  }
+};
+
+struct Swish : Alpha {
+  explicit Swish(const Node& node) : Alpha(node, 1.0f) {}
+  template <typename T>
+  T apply(T x) const {
+    return x * fast_sigmoid(static_cast<T>(alpha) * x);
+  }
+};
+
+struct Tanh : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return fast_tanh(x);
+  }
+};
+
+struct Erf : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return fast_erf(x);
+  }
+};
+
+// ln(1 + e^x) without overflow.
+struct Softplus : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return (x < 0 ? T{0} : x) + std::log1p(fast_exp(-std::abs(x)));
+  }
+};
+
+struct Softsign : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    return x / (T{1} + std::abs(x));
+  }
+};
+
+struct Mish : NoAttributes {
+  using NoAttributes::NoAttributes;
+  template <typename T>
+  T apply(T x) const {
+    // tanh(ln(1 + e)) = (e² + 2e) / (e² + 2e + 2); for large x it is 1 and e² would overflow.
+    const T e = fast_exp(x > 20 ? T{20} : x);
+    const T n = e * (e + T{2});
+    return x * (n / (n + T{2}));
+  }
+};
+
+struct Gelu {
+  explicit Gelu(const Node& node) {
+    const std::string approximate = node.string_attribute("approximate", "none");
+    if (approximate != "none" && approximate != "tanh") {
+      throw BadModel("Gelu node '" + node.name + "': approximate is '" + approximate +
+                     "', not none or tanh");
+    }
+    tanh = approximate == "tanh";
+  }
+  template <typename T>
+  void operator()(const T* __restrict in, T* __restrict out, int64_t count) const {
+    if (tanh) {
+      for (int64_t i = 0; i < count; ++i) {
+        const T x = in[i];
+        const T inner = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
+        out[i] = T(0.5) * x * (T{1} + fast_tanh(inner));
+      }
+    } else {
+      for (int64_t i = 0; i < count; ++i) {
+        const T x = in[i];
+        out[i] = T(0.5) * x * (T{1} + fast_erf(x * T(0.7071067811865476)));
+      }
+    }
+  }
+  bool tanh;
+};
+
+// Integers are computed as doubles; what does not fit them becomes their nearest limit.
+struct Shrink {
+  explicit Shrink(const Node& node)
+      : bias(node.float_attribute("bias", 0)), lambd(node.float_attribute("lambd", 0.5f)) {}
+  template <typename T>
+  T apply(T x) const {
+    if constexpr (std::is_floating_point_v<T>) {
+      const T b = static_cast<T>(bias), l = static_cast<T>(lambd);
+      return x < -l ? x + b : x > l ? x - b : x != x ? x : T{0};
+    } else {
+      const double wide = static_cast<double>(x);
+      const double y = wide < -lambd ? wide + bias : wide > lambd ? wide - bias : 0;
+      constexpr double kLeast = static_cast<double>(std::numeric_limits<T>::min());
+      constexpr double kMost = static_cast<double>(std::numeric_limits<T>::max());
+      if (!(y > kLeast)) return std::numeric_limits<T>::min();
+      return y >= kMost ? std::numeric_limits<T>::max() : static_cast<T>(y);
+    }
+  }
+  float bias, lambd;
+};
+
+template <typename F, typename List = FloatTypes>
+constexpr KernelFactory kEach = unary_kernel<PerElement<F>, List>;
+
+const OpRow kRows[] = {
+    {"", "Relu", 1, infer_same, kEach<Relu, SignedTypes>, 0, kElementwise},
+    {"", "LeakyRelu", 1, infer_same, kEach<LeakyRelu>, 0, kElementwise},
+    {"", "ThresholdedRelu", 1, infer_same, kEach<ThresholdedRelu>, 0, kElementwise},
+    {"", "Elu", 1, infer_same, kEach<Elu>, 0, kElementwise},
+    {"", "Celu", 12, infer_same, kEach<Celu>, 0, kElementwise},
+    {"", "Selu", 6, infer_same, kEach<Selu>, 0, kElementwise},
+    {"", "Sigmoid", 1, infer_same, kEach<Sigmoid>, 0, kElementwise},
+    {"", "HardSigmoid", 1, infer_same, kEach<HardSigmoid>, 0, kElementwise},
+    {"", "HardSwish", 14, infer_same, kEach<HardSwish>, 0, kElementwise},
+    {"", "Swish", 24, infer_same, kEach<Swish>, 0, kElementwise},
+    {"", "Tanh", 1, infer_same, kEach<Tanh>, 0, kElementwise},
+    {"", "Erf", 9, infer_same, kEach<Erf>, 0, kElementwise},
+    {"", "Softplus", 1, infer_same, kEach<Softplus>, 0, kElementwise},
+    {"", "Softsign", 1, infer_same, kEach<Softsign>, 0, kElementwise},
+    {"", "Mish", 18, infer_same, kEach<Mish>, 0, kElementwise},
+    {"", "Gelu", 20, infer_same, unary_kernel<Gelu>, 0, kElementwise},
+    {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
+};
+
+}  // namespace
+
+std::span<const OpRow> activation_ops() { return kRows; }
+
+}  // namespace dwindle

@@ -1,0 +1,218 @@
+// BatchNormalization and InstanceNormalization: every channel shifted and scaled.
+#include <cmath>
+#include <vector>
+
+#include "core/ops/broadcast.h"
+#include "core/ops/dispatch.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/families.h"
+#include "core/ops/lanes.h"
+#include "core/support/error.h"
+
+namespace dwindle {
+namespace {
+
+// [N, C, ...]: channels of `inner` elements each.
+struct Channels {
+  int64_t batch, count, inner;
+};
+
+Channels channels_of(const Dims& shape) {
+  Channels channels{1, 1, 1};
+  // A vector is a batch of one channel.
+  if (!shape.empty()) channels.batch = shape[0];
+  if (shape.size() > 1) channels.count = shape[1];
+  for (size_t i = 2; i < shape.size(); ++i) channels.inner *= shape[i];
+  return channels;
+}
+
+// Parameter i, one number a channel.
+template <typename T>
+const T* per_channel(const KernelContext& c, size_t i, int64_t count) {
+  const Tensor& tensor = c.input(i);
+  if (tensor.size() != count) {
+    c.fail("input " + std::to_string(i) + " has shape " + to_string(tensor.shape()) + " for " +
+           std::to_string(count) + " channels");
+  }
+  if (tensor.dtype() != c.input(0).dtype()) c.fail("its inputs differ in dtype");
+  return tensor.data<T>();
+}
+
+// out = x · scale + shift, channel by channel.
+template <typename T>
+void scale_channels(const T* x, T* out, const Channels& s, const std::vector<T>& scale,
+                    const std::vector<T>& shift) {
+  if (s.inner == 1) {
+    const int64_t grain = std::max<int64_t>(1, kElementGrain / std::max<int64_t>(s.count, 1));
+    parallel_for(s.batch, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        const T* __restrict from = x + n * s.count;
+        T* __restrict to = out + n * s.count;
+        for (int64_t i = 0; i < s.count; ++i) {
+          to[i] = from[i] * scale[static_cast<size_t>(i)] + shift[static_cast<size_t>(i)];
+        }
+      }
+    });
+    return;
+  }
+  const int64_t grain = std::max<int64_t>(1, kElementGrain / std::max<int64_t>(s.inner, 1));
+  parallel_for(s.batch * s.count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T a = scale[static_cast<size_t>(i % s.count)];
+      const T b = shift[static_cast<size_t>(i % s.count)];
+      const T* __restrict from = x + i * s.inner;
+      T* __restrict to = out + i * s.inner;
+      for (int64_t j = 0; j < s.inner; ++j) to[j] = from[j] * a + b;
+    }
+  });
+}
+
+// y = (x - mean) / sqrt(variance + epsilon) · scale + bias as one multiplication and addition.
+template <typename T>
+void normalize(KernelContext& c, const Channels& s, const std::vector<double>& mean,
+               const std::vector<double>& variance, float epsilon) {
+  const T* scale = per_channel<T>(c, 1, s.count);
+  const T* bias = per_channel<T>(c, 2, s.count);
+  std::vector<T> factors(mean.size()), shifts(mean.size());
+  for (size_t i = 0; i < mean.size(); ++i) {
+    const double factor = scale[i] / std::sqrt(variance[i] + static_cast<double>(epsilon));
+    factors[i] = static_cast<T>(factor);
+    shifts[i] = static_cast<T>(bias[i] - mean[i] * factor);
+  }
+  const Tensor& x = c.input(0);
+  T* out = c.output(0, x.dtype(), x.shape()).template mutable_data<T>();
+  scale_channels(x.data<T>(), out, s, factors, shifts);
+}
+
+// --- BatchNormalization -----------------------------------------------------------------------
+
+// Mean and population variance of every channel over the batch.
+template <typename T>
+void statistics(const T* x, const Channels& s, std::vector<double>& mean,
+                std::vector<double>& variance) {
+  const double count = static_cast<double>(s.batch * s.inner);
+  for (int64_t i = 0; i < s.count; ++i) {
+    auto sum_of_terms = [&](auto term) {
+      double sum = 0;
+      for (int64_t n = 0; n < s.batch; ++n) {
+        sum += fold_lanes(
+            x + (n * s.count + i) * s.inner, s.inner, 0.0, [](double a, double b) { return a + b; },
+            [=](T value) { return term(static_cast<double>(value)); });
+      }
+      return sum;
+    };
+    const double average = sum_of_terms([](double value) { return value; }) / count;
+    mean.push_back(average);
+    variance.push_back(
+        sum_of_terms([=](double value) { return (value - average) * (value - average); }) / count);
+  }
+}
+
+template <typename T>
+void write_running(KernelContext& c, size_t output, const T* before,
+                   const std::vector<double>& current, float momentum) {
+  if (!c.wants_output(output)) return;
+  T* out = c.output(output, DTypeOf<T>::value, {static_cast<int64_t>(current.size())})
+               .template mutable_data<T>();
+  for (size_t i = 0; i < current.size(); ++i) {
+    out[i] = static_cast<T>(before[i] * static_cast<double>(momentum) +
+                            current[i] * (1.0 - static_cast<double>(momentum)));
+  }
+}
+
+struct BatchNorm {
+  BatchNorm(const Node& node, int opset)
+      : epsilon(node.float_attribute("epsilon", 1e-5f)),
+        momentum(node.float_attribute("momentum", 0.9f)),
+        training(opset >= 14 && node.int_attribute("training_mode", 0) != 0) {
+    if (opset < 9 && node.int_attribute("spatial", 1) == 0) {
+      throw Unsupported("BatchNormalization node '" + node.name +
+                        "': spatial = 0 is not supported");
+    }
+  }
+
+  template <typename T>
+  void run(KernelContext& c) const {
+    const Channels s = channels_of(c.input(0).shape());
+    const T* input_mean = per_channel<T>(c, 3, s.count);
+    const T* input_variance = per_channel<T>(c, 4, s.count);
+    std::vector<double> mean, variance;
+    if (training) {
+      statistics(c.input(0).data<T>(), s, mean, variance);
+      write_running(c, 1, input_mean, mean, momentum);
+      write_running(c, 2, input_variance, variance, momentum);
+    } else {
+      mean.assign(input_mean, input_mean + s.count);
+      variance.assign(input_variance, input_variance + s.count);
+    }
+    normalize<T>(c, s, mean, variance, epsilon);
+  }
+
+  float epsilon, momentum;
+  bool training;
+};
+
+Kernel batch_norm_kernel(const Node& node, int opset) {
+  const BatchNorm norm(node, opset);
+  return [norm](KernelContext& c) {
+    for (size_t i = 1; i < c.node().num_outputs() && !norm.training; ++i) {
+      if (c.wants_output(i)) c.unsupported("training mode of this opset");
+    }
+    dispatch(c, FloatTypes{}, c.input(0).dtype(), [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
+  };
+}
+
+void infer_batch_norm(InferContext& c) {
+  infer_same(c);
+  for (size_t i = 1; i < c.node().num_outputs(); ++i) c.set_output(i, c.dtype(3), c.shape(3));
+}
+
+// --- InstanceNormalization --------------------------------------------------------------------
+
+template <typename T>
+void instance_norm(KernelContext& c, float epsilon) {
+  const Tensor& x = c.input(0);
+  if (x.rank() < 2) c.fail("input has shape " + to_string(x.shape()));
+  const Channels s = channels_of(x.shape());
+  const T* scale = per_channel<T>(c, 1, s.count);
+  const T* bias = per_channel<T>(c, 2, s.count);
+  T* out = c.output(0, x.dtype(), x.shape()).template mutable_data<T>();
+  const T* in = x.data<T>();
+  const int64_t grain = std::max<int64_t>(1, kElementGrain / 4 / std::max<int64_t>(s.inner, 1));
+  parallel_for(s.batch * s.count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      std::vector<double> mean, variance;
+      statistics(in + i * s.inner, Channels{1, 1, s.inner}, mean, variance);
+      const double factor =
+          scale[i % s.count] / std::sqrt(variance[0] + static_cast<double>(epsilon));
+      const T a = static_cast<T>(factor);
+      const T b = bias[i % s.count];
+      const T center = static_cast<T>(mean[0]);
+      const T* __restrict from = in + i * s.inner;
+      T* __restrict to = out + i * s.inner;
+      for (int64_t j = 0; j < s.inner; ++j) to[j] = (from[j] - center) * a + b;
+    }
+  });
+}
+
+Kernel instance_norm_kernel(const Node& node, int) {
+  const float epsilon = node.float_attribute("epsilon", 1e-5f);
+  return [epsilon](KernelContext& c) {
+    dispatch(c, FloatTypes{}, c.input(0).dtype(),
+             [&]<typename T>(TypeTag<T>) { instance_norm<T>(c, epsilon); });
+  };
+}
+
+constexpr uint32_t kScaleAndBias = 1u << 1 | 1u << 2;
+
+const OpRow kRows[] = {
+    {"", "BatchNormalization", 7, infer_batch_norm, batch_norm_kernel,
+     kScaleAndBias | 1u << 3 | 1u << 4},
+    {"", "InstanceNormalization", 6, infer_same, instance_norm_kernel, kScaleAndBias},
+};
+
+}  // namespace
+
+std::span<const OpRow> batch_norm_ops() { return kRows; }
+
+}  // namespace dwindle
