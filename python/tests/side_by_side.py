@@ -68,7 +68,9 @@ def check(op, arrays, opset, outputs=1, exact=True, constants=(), **attributes):
             np.testing.assert_array_equal(got, want, err_msg=about)
         else:
             scale = np.abs(want[np.isfinite(want)]).max(initial=1)
-            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * scale, err_msg=about)
+            # Halves are rounded once here, but after every step in some of ONNX Runtime's kernels.
+            rtol = 2e-3 if want.dtype == np.float16 else 1e-4
+            np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol / 10 * scale, err_msg=about)
     return True
 
 

@@ -1,0 +1,381 @@
+"""Side-by-side property tests of the operators that compute.
+
+Each case makes a one-node model from random shapes, attributes and dtypes and runs it here and in
+ONNX Runtime. Cases that ONNX Runtime refuses are skipped; of the others we may refuse none.
+"""
+
+import numpy as np
+import pytest
+from side_by_side import check, dims, ints, normal, pick, repeat
+
+FLOATS = (np.float32, np.float32, np.float64, np.float16)
+INTEGERS = (np.int32, np.int64, np.uint8, np.int8, np.uint32, np.uint64)
+OPSETS = (8, 11, 13, 17, 21)
+
+
+def numbers(rng, shape, dtype, low=-9, high=10):
+    if np.issubdtype(dtype, np.floating):
+        return (rng.standard_normal(shape) * 3).astype(dtype)
+    low = max(low, 0) if np.issubdtype(dtype, np.unsignedinteger) else low
+    return rng.integers(low, high, shape).astype(dtype)
+
+
+def broadcast_pair(rng):
+    """Two shapes that broadcast, of different ranks at times, with empty ones among them."""
+    full = list(dims(rng, rng.integers(0, 5), 0 if rng.random() < 0.1 else 1, 5))
+    sides = []
+    for _ in range(2):
+        side = [1 if rng.random() < 0.3 else n for n in full]
+        sides.append(tuple(side[rng.integers(0, len(side) + 1) if rng.random() < 0.4 else 0 :]))
+    return sides
+
+
+def close(op, arrays, opset, **kwargs):
+    exact = not any(a is not None and np.issubdtype(a.dtype, np.floating) for a in arrays)
+    return check(op, arrays, opset, exact=exact, **kwargs)
+
+
+# ---- Elementwise -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Min", "Max"])
+def test_arithmetic(op):
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        dtype = pick(rng, *FLOATS, *INTEGERS)
+        low = 1 if op == "Div" else -9
+        x, y = numbers(rng, a, dtype), numbers(rng, b, dtype, low)
+        if op == "Div" and np.issubdtype(dtype, np.floating):
+            y = np.where(np.abs(y) < 0.1, dtype(1), y).astype(dtype)
+        return close(op, [x, y], pick(rng, *OPSETS))
+
+    repeat(case, 1, 120)
+
+
+@pytest.mark.parametrize("op", ["Sum", "Mean", "Min", "Max"])
+def test_variadic(op):
+    def case(rng):
+        dtype = pick(rng, np.float32, np.float64)
+        shapes = broadcast_pair(rng) + [()] * int(rng.integers(0, 3))
+        return check(op, [numbers(rng, s, dtype) for s in shapes], pick(rng, *OPSETS), exact=False)
+
+    repeat(case, 2, least=0.3)
+
+
+def test_mod():
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        dtype = pick(rng, np.float32, np.float64, *INTEGERS)
+        y = numbers(rng, b, dtype, 1)
+        y = np.where(y == 0, dtype(2), y).astype(dtype)
+        fmod = 1 if np.issubdtype(dtype, np.floating) else pick(rng, 0, 1)
+        return close("Mod", [numbers(rng, a, dtype), y], pick(rng, 11, 13), fmod=fmod)
+
+    repeat(case, 3)
+
+
+def test_pow():
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        base, exponent = pick(rng, np.float32, np.float64, np.int32), pick(rng, np.float32, np.int64, np.float64)
+        x = np.abs(numbers(rng, a, base)) + base(1)
+        y = numbers(rng, pick(rng, b, ()), exponent, 0, 4)
+        if np.issubdtype(base, np.integer):
+            y = np.abs(np.round(y)).astype(exponent) % 5
+        return close("Pow", [x.astype(base), y], pick(rng, 13, 15, 17))
+
+    repeat(case, 4)
+
+
+@pytest.mark.parametrize("op", ["Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"])
+def test_comparison(op):
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        dtype = pick(rng, *FLOATS, *INTEGERS)
+        x, y = numbers(rng, a, dtype, -2, 3), numbers(rng, b, dtype, -2, 3)
+        return check(op, [np.round(x), np.round(y)], pick(rng, 12, 13, 16, 19))
+
+    repeat(case, 5)
+
+
+@pytest.mark.parametrize("op", ["And", "Or", "Xor", "Equal"])
+def test_bools(op):
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        return check(op, [rng.random(a) < 0.5, rng.random(b) < 0.5], pick(rng, 11, 13))
+
+    repeat(case, 6, 30)
+
+
+def test_where():
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        dtype = pick(rng, np.float32, np.int64, np.uint8, np.bool_, np.float64)
+        x, y = rng.integers(0, 9, a).astype(dtype), rng.integers(0, 9, pick(rng, b, ())).astype(dtype)
+        return check("Where", [rng.random(pick(rng, a, b, ())) < 0.5, x, y], pick(rng, 11, 16))
+
+    repeat(case, 7, least=0.3)
+
+
+def test_bits():
+    def case(rng):
+        a, b = broadcast_pair(rng)
+        dtype = pick(rng, *INTEGERS)
+        x, y = numbers(rng, a, dtype, -99, 99), numbers(rng, b, dtype, -99, 99)
+        if rng.random() < 0.3:
+            dtype = pick(rng, np.uint8, np.uint32, np.uint64)
+            x, y = numbers(rng, a, dtype, 0, 99), numbers(rng, b, dtype, 0, 8)
+            return check("BitShift", [x, y], 11, direction=pick(rng, "LEFT", "RIGHT"))
+        return check(pick(rng, "BitwiseAnd", "BitwiseOr", "BitwiseXor"), [x, y], 18)
+
+    repeat(case, 8)
+
+
+def test_prelu():
+    def case(rng):
+        shape = dims(rng, rng.integers(1, 5))
+        slope = [1 if rng.random() < 0.5 else n for n in shape][rng.integers(0, len(shape)) :]
+        dtype = pick(rng, np.float32, np.float64)
+        x, slopes = numbers(rng, shape, dtype), numbers(rng, tuple(slope), dtype)
+        return close("PRelu", [x, slopes], pick(rng, 9, 13, 16))
+
+    repeat(case, 9)
+
+
+ACTIVATIONS = {
+    "Relu": {},
+    "LeakyRelu": {"alpha": 0.3},
+    "ThresholdedRelu": {"alpha": 0.7},
+    "Elu": {"alpha": 1.5},
+    "Celu": {"alpha": 0.8},
+    "Selu": {},
+    "Sigmoid": {},
+    "HardSigmoid": {"alpha": 0.25, "beta": 0.4},
+    "HardSwish": {},
+    "Tanh": {},
+    "Erf": {},
+    "Softplus": {},
+    "Softsign": {},
+    "Mish": {},
+    "Shrink": {"lambd": 0.6, "bias": 0.2},
+    "Gelu": {"approximate": "tanh"},
+    "Abs": {},
+    "Neg": {},
+    "Sign": {},
+    "Floor": {},
+    "Ceil": {},
+    "Round": {},
+    "Exp": {},
+    "Sin": {},
+    "Cos": {},
+    "Tan": {},
+    "Atan": {},
+    "Sinh": {},
+    "Cosh": {},
+    "Asinh": {},
+    "Log": {},
+    "Sqrt": {},
+    "Reciprocal": {},
+    "Acosh": {},
+    "Asin": {},
+    "Acos": {},
+    "Atanh": {},
+    "IsNaN": {},
+    "IsInf": {},
+}
+
+
+@pytest.mark.parametrize("op", ACTIVATIONS)
+def test_unary(op):
+    def case(rng):
+        dtype = np.float32 if op == "Celu" else pick(rng, *FLOATS)
+        x = numbers(rng, dims(rng, rng.integers(0, 4), 0, 9), dtype)
+        if op in ("Log", "Sqrt", "Reciprocal", "Acosh"):
+            x = np.abs(x) + dtype(1)
+        elif op in ("Asin", "Acos", "Atanh"):
+            x = np.tanh(x) * dtype(0.98)
+        elif op in ("IsNaN", "IsInf", "Relu", "Neg", "Abs"):
+            special = np.array([np.nan, np.inf, -np.inf, 0, -0.0], dtype)
+            x = np.where(rng.random(x.shape) < 0.5, special[rng.integers(0, 5, x.shape)], x)
+        attributes = ACTIVATIONS[op] if rng.random() < 0.7 else {}
+        opset = 20 if op in ("Gelu", "IsInf") else pick(rng, 16, 18, 22)
+        return check(op, [x.astype(dtype)], opset, exact=False, **attributes)
+
+    repeat(case, 10, 40)
+
+
+def test_swish_and_wide_inputs():
+    rng = np.random.default_rng(11)
+    x = (rng.standard_normal(100003) * 40).astype(np.float32)
+    for op in ("Sigmoid", "Tanh", "Erf", "Softplus", "Elu", "Gelu", "Relu", "Mish", "Softmax", "LogSoftmax"):
+        assert check(op, [x], 20, exact=False)
+
+
+def test_clip():
+    def case(rng):
+        dtype = pick(rng, *FLOATS, *INTEGERS)
+        x = numbers(rng, dims(rng, rng.integers(0, 4)), dtype)
+        low, high = np.sort(numbers(rng, 2, dtype))
+        low = None if rng.random() < 0.3 else np.array(low)
+        high = None if rng.random() < 0.3 else np.array(high)
+        return check("Clip", [x, low, high], pick(rng, 12, 13))
+
+    repeat(case, 12)
+
+
+# ---- Cast --------------------------------------------------------------------------------------
+
+
+def test_cast():
+    kinds = (*FLOATS, *INTEGERS, np.int16, np.uint16, np.bool_)
+    codes = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
+
+    def case(rng):
+        dtype = pick(rng, *kinds)
+        x = rng.integers(0, 120, dims(rng, rng.integers(0, 4))).astype(dtype)
+        if np.issubdtype(dtype, np.floating):
+            x = x + dtype(0.5)
+        elif np.issubdtype(dtype, np.signedinteger):
+            x = -x
+        return check("Cast", [x], pick(rng, 9, 13, 19), to=pick(rng, *codes))
+
+    repeat(case, 13, 200)
+
+
+def test_cast_of_strings():
+    x = np.array(["1.5", "-3", "1e-3", "inf", "NaN"], dtype=object)
+    assert check("Cast", [x], 13, to=1, exact=False)
+    assert check("Cast", [np.array(["12", "-7"], dtype=object)], 13, to=7)
+    assert check("Cast", [np.array([1.5, -2.25, 1e10], np.float32)], 13, to=8)
+    assert check("Cast", [np.array([3, -2], np.int64)], 13, to=8)
+
+
+# ---- Softmax, normalization --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_softmax(op):
+    def case(rng):
+        shape = dims(rng, rng.integers(1, 5), 1, 20)
+        axis = int(rng.integers(-len(shape), len(shape)))
+        x = numbers(rng, shape, pick(rng, np.float32, np.float64))
+        return check(op, [x], pick(rng, 9, 11, 12, 13, 17), exact=False, axis=axis)
+
+    repeat(case, 14)
+
+
+def test_batch_normalization():
+    def case(rng):
+        shape = dims(rng, rng.integers(2, 6))
+        dtype = pick(rng, np.float32, np.float64)
+        c = shape[1]
+        parameters = [numbers(rng, c, dtype) for _ in range(3)]
+        variance = np.abs(numbers(rng, c, dtype)) + dtype(0.1)
+        arrays = [numbers(rng, shape, dtype), *parameters, variance]
+        return check("BatchNormalization", arrays, pick(rng, *OPSETS), exact=False, epsilon=0.01)
+
+    repeat(case, 15)
+
+
+# ---- Products ----------------------------------------------------------------------------------
+
+
+def test_matmul():
+    def case(rng):
+        m, k, n = dims(rng, 3, 1, pick(rng, 4, 40))
+        lead = dims(rng, rng.integers(0, 3), 1, 3)
+        ones = tuple(1 if rng.random() < 0.4 else d for d in lead)[rng.integers(0, len(lead) + 1) :]
+        a, b = (lead + (m, k), ones + (k, n)) if rng.random() < 0.5 else (ones + (m, k), lead + (k, n))
+        if rng.random() < 0.2:
+            a = (k,)
+        if rng.random() < 0.2:
+            b = (k,)
+        dtype = pick(rng, np.float32, np.float32, np.float64, np.int32, np.int64, np.float16)
+        x, y = numbers(rng, a, dtype), numbers(rng, b, dtype)
+        return close("MatMul", [x, y], pick(rng, 9, 13), constants=pick(rng, (), (1,)))
+
+    repeat(case, 16, 100)
+
+
+def test_gemm():
+    def case(rng):
+        m, k, n = dims(rng, 3, 1, pick(rng, 4, 40))
+        ta, tb = (int(rng.integers(0, 2)) for _ in range(2))
+        dtype = pick(rng, np.float32, np.float64)
+        c = pick(rng, None, (), (n,), (1, n), (m, 1), (m, n))
+        addend = None if c is None else numbers(rng, c, dtype)
+        arrays = [numbers(rng, (k, m) if ta else (m, k), dtype), numbers(rng, (n, k) if tb else (k, n), dtype)]
+        scales = {"alpha": 0.5, "beta": 2.0} if rng.random() < 0.5 else {}
+        arrays += [] if addend is None else [addend]
+        return check(
+            "Gemm", arrays, pick(rng, 11, 13), exact=False, constants=pick(rng, (), (1,)),
+            transA=ta, transB=tb, **scales,
+        )  # fmt: skip
+
+    repeat(case, 17, 80)
+
+
+# ---- Quantization ------------------------------------------------------------------------------
+
+
+def quantization(rng, shape, dtype, blocked):
+    """Scale, zero point and attributes of a random granularity."""
+    axis = int(rng.integers(0, len(shape)))
+    attributes = {"axis": axis - pick(rng, 0, len(shape))}
+    kind = pick(rng, "tensor", "axis", "block") if blocked else pick(rng, "tensor", "axis")
+    if kind == "tensor":
+        scale_shape, attributes = (), {}
+    elif kind == "axis":
+        scale_shape = (shape[axis],)
+    else:
+        block = int(rng.integers(1, shape[axis] + 1))
+        scale_shape = list(shape)
+        scale_shape[axis] = -(-shape[axis] // block)
+        attributes["block_size"] = block
+    scale = (rng.random(scale_shape) * 0.2 + 0.01).astype(np.float32)
+    info = np.iinfo(dtype)
+    zero = rng.integers(max(info.min, -300), min(info.max, 300) + 1, scale_shape).astype(dtype)
+    return scale, zero, attributes
+
+
+def test_quantize_linear():
+    def case(rng):
+        shape = dims(rng, rng.integers(1, 5), 1, 12)
+        opset = pick(rng, 13, 21)
+        dtype = pick(rng, np.uint8, np.int8) if opset < 21 else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        scale, zero, attributes = quantization(rng, shape, dtype, opset >= 21)
+        x = (rng.standard_normal(shape) * pick(rng, 1, 100)).astype(np.float32)
+        # Exact halves, where rounding shows.
+        x = np.where(rng.random(shape) < 0.2, np.float32(2.5) * scale.ravel()[0], x)
+        arrays = [x, scale] if rng.random() < 0.1 else [x, scale, zero]
+        return check("QuantizeLinear", arrays, opset, **attributes)
+
+    repeat(case, 18, 150)
+
+
+def test_dequantize_linear():
+    def case(rng):
+        shape = dims(rng, rng.integers(1, 5), 1, 12)
+        opset = pick(rng, 13, 21)
+        dtype = pick(rng, np.uint8, np.int8) if opset < 21 else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        scale, zero, attributes = quantization(rng, shape, dtype, opset >= 21)
+        info = np.iinfo(dtype)
+        x = rng.integers(info.min, info.max + 1, shape).astype(dtype)
+        arrays = [x, scale] if rng.random() < 0.2 else [x, scale, zero]
+        return check("DequantizeLinear", arrays, opset, constants=pick(rng, (), (0, 1, 2)[: len(arrays)]), **attributes)
+
+    repeat(case, 19, 150)
+
+
+def test_dequantize_int32():
+    rng = np.random.default_rng(20)
+    x = rng.integers(-(2**31), 2**31, (3, 5)).astype(np.int32)
+    assert check("DequantizeLinear", [x, np.array([0.1, 0.2, 0.3], np.float32)], 13, axis=0)
+
+
+def test_dynamic_quantize_linear():
+    def case(rng):
+        x = normal(rng, dims(rng, 2)) * 3 + pick(rng, -9, 0, 9)
+        return check("DynamicQuantizeLinear", [x.astype(np.float32)], 11, outputs=3)
+
+    repeat(case, 21)
