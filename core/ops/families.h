@@ -12,7 +12,7 @@ std::span<const OpRow> arithmetic_ops();  // Add, Sub, Mul, Div, Mod, PRelu, Min
 std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
 std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
 std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …
-std::span<const OpRow> control_ops();  // If, Loop, Scan
+std::span<const OpRow> control_ops();     // If, Loop, Scan
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> dequantize_linear_ops();  // DequantizeLinear
 std::span<const OpRow> gather_ops();
