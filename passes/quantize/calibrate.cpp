@@ -1,5 +1,6 @@
 #include "passes/quantize/calibrate.h"
 
+#include "core/data/feed_checks.h"
 #include "core/runtime/float_executor.h"
 #include "core/support/error.h"
 #include "core/support/threads.h"
@@ -11,9 +12,10 @@ namespace {
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
   Statistics statistics;
   for (Value* value : placement.values) {
-    const Value* leader = placement.leader(value);
-    auto& observer = statistics.observers[leader];
-    if (observer == nullptr) observer = make_observer(options);
+    const bool joined = value->producer() != nullptr && value->producer()->is("Concat");
+    // Concat's output has the elements of its inputs, which are observed.
+    if (placement.source(value) != value || joined) continue;
+    statistics.observers.emplace(value, make_observer(options));
   }
   for (const Node* node : channel_means ? placement.weighted : std::vector<Node*>{}) {
     statistics.means.emplace(node->input(0), ChannelMeans(reduced_data_axis(*node)));
@@ -83,11 +85,11 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
                      const ObserverOptions& options, bool channel_means, Progress* progress) {
   Statistics statistics = start(placement, options, channel_means);
   std::vector<const Value*> watched;
-  for (auto& [leader, observer] : statistics.observers) {
-    if (const Tensor* constant = leader->constant()) {
+  for (auto& [value, observer] : statistics.observers) {
+    if (const Tensor* constant = value->constant()) {
       observer->observe(constant->values<float>());
     } else {
-      watched.push_back(leader);
+      watched.push_back(value);
     }
   }
   for (auto& [value, means] : statistics.means) {
@@ -111,6 +113,7 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
   });
   while (std::optional<Feed> feed = data.next()) {
     in_feed = feed->samples;
+    check_finite(*feed, statistics.samples);
     executor.run(feed->inputs);
     statistics.samples += feed->samples;
     if (progress != nullptr) {

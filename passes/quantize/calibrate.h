@@ -30,7 +30,7 @@ class ChannelMeans {
 };
 
 struct Statistics {
-  std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by leading value
+  std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // inputs of weighted nodes
   int64_t samples = 0;
 };

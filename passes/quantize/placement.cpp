@@ -78,24 +78,20 @@ class Placer {
     if (rule.kind == QuantKind::kOwnRange) {
       mark(fuse(node)->output());
     } else {
-      share_range(node, rule);
+      share_range(node);
     }
   }
 
-  // One scale for the data inputs and outputs. A Concat's output has all elements, so it leads;
-  // elsewhere the input has.
-  void share_range(Node* node, const QuantRule& rule) {
+  void share_range(Node* node) {
     for (Value* output : node->outputs()) {
       if (is_float_tensor(output)) mark(output);
     }
     if (node->is("Concat")) {
-      for (size_t i = 0; i < node->num_inputs(); ++i) {
-        if (is_data(rule, i)) share(node->input(i), node->output());
-      }
+      placement_.concats.push_back(node);
       return;
     }
-    for (Value* output : node->outputs()) {
-      if (is_float_tensor(output)) share(output, node->input(0));
+    for (const Value* output : node->outputs()) {
+      if (is_float_tensor(output)) placement_.sources_[output] = node->input(0);
     }
   }
 
@@ -113,19 +109,13 @@ class Placer {
   // Quantizes a value; where it is only moved data, what it was moved from too, so that the move
   // itself works on the smaller elements.
   void mark(Value* value) {
-    if (!placement_.leaders_.emplace(value, value).second) return;
+    if (!placement_.sources_.emplace(value, value).second) return;
     Node* producer = value->producer();
     if (producer == nullptr || value->graph() != &graph_) return;
     const QuantRule* rule = quant_rule(*producer);
     const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange &&
                        !excluded_(*producer) && !done_.contains(producer);
     if (moves) quantize_follower(producer, *rule);
-  }
-
-  void share(Value* value, Value* with) {
-    Value* a = placement_.leader(value);
-    Value* b = placement_.leader(with);
-    if (a != b) placement_.leaders_[a] = b;
   }
 
   static bool is_data(const QuantRule& rule, size_t i) {
@@ -164,9 +154,9 @@ class Placer {
 
 }  // namespace
 
-Value* Placement::leader(const Value* value) const {
-  Value* at = leaders_.at(value);
-  while (leaders_.at(at) != at) at = leaders_.at(at);
+const Value* Placement::source(const Value* value) const {
+  const Value* at = value;
+  while (sources_.at(at) != at) at = sources_.at(at);
   return at;
 }
 

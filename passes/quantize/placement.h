@@ -1,4 +1,5 @@
-// Placement: which values of a graph get a quantized form, and which of them share one scale.
+// Placement: which values of a graph get a quantized form, and which of them hold the same
+// elements.
 #pragma once
 
 #include <functional>
@@ -23,13 +24,16 @@ struct Placement {
   std::vector<Value*> values;
   // Nodes whose weights are quantized.
   std::vector<Node*> weighted;
+  // Concats whose inputs and output may share one scale, if their ranges turn out to be alike.
+  std::vector<Node*> concats;
   std::vector<Island> islands;
 
-  bool quantizes(const Value* value) const { return leaders_.contains(value); }
-  // The value whose statistics give the scale of `value`: itself unless it shares another's.
-  Value* leader(const Value* value) const;
+  bool quantizes(const Value* value) const { return sources_.contains(value); }
+  // The value whose scale `value` has because it holds the same elements: itself, or what it was
+  // moved from.
+  const Value* source(const Value* value) const;
 
-  std::unordered_map<const Value*, Value*> leaders_;  // towards the leader, in one or more steps
+  std::unordered_map<const Value*, const Value*> sources_;  // in one or more steps
 };
 
 // Decides for the main graph of `model`, whose types have been inferred. `excluded(node)` says

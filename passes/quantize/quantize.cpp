@@ -44,9 +44,9 @@ class KeepingDataset : public Dataset {
 
 // The recipe up to the first pass that needs data, and from it on.
 std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
-  const auto first = std::find_if(
-      recipe.steps.begin(), recipe.steps.end(),
-      [](const Step& step) { return find_pass(step.pass).needs_calibration; });
+  const auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
+    return find_pass(step.pass).needs_calibration;
+  });
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
 }
 

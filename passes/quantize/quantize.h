@@ -12,8 +12,8 @@
 
 namespace dwindle::passes {
 
-// The passes of `dwindle quantize`: those of simplify, then raise-opset and quantize-static with `options`, then a
-// clean-up.
+// The passes of `dwindle quantize`: those of simplify, then raise-opset and quantize-static with
+// `options`, then a clean-up.
 Recipe quantize_recipe(const std::map<std::string, OptionValue>& options);
 
 struct ProofOptions {

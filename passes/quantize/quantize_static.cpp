@@ -20,6 +20,7 @@
 #include "passes/quantize/insert_qdq.h"
 #include "passes/quantize/passes.h"
 #include "passes/quantize/quantized.h"
+#include "passes/quantize/ranges.h"
 #include "passes/quantize/weights.h"
 
 namespace dwindle::passes {
@@ -117,8 +118,9 @@ class QuantizeStatic : public Pass {
                PassResult& result) {
     Graph& graph = *model.graph;
     std::unordered_map<const Value*, QuantParams> params;
+    RangeChooser ranges(placement, statistics);
     for (Value* value : placement.values) {
-      const Range range = statistics.observers.at(placement.leader(value))->range();
+      const Range range = ranges.range(value);
       params[value] = choose_params(range.low, range.high, options_.observer.dtype,
                                     options_.observer.symmetric);
     }

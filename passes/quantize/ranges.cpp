@@ -1,0 +1,51 @@
+#include "passes/quantize/ranges.h"
+
+#include <algorithm>
+
+namespace dwindle::passes {
+namespace {
+
+// Twice the range is one bit less for the values in it.
+constexpr float kMostStretch = 2;
+
+}  // namespace
+
+RangeChooser::RangeChooser(const Placement& placement, const Statistics& statistics)
+    : placement_(placement) {
+  for (const auto& [value, observer] : statistics.observers) {
+    const Range range = observer->range();
+    groups_.emplace(value, Group{range, range.high - range.low});
+  }
+  for (const Node* concat : placement.concats) join(*concat);
+}
+
+const Value* RangeChooser::root(const Value* value) const {
+  const Value* at = placement_.source(value);
+  for (auto next = joined_.find(at); next != joined_.end(); next = joined_.find(at)) {
+    at = next->second;
+  }
+  return at;
+}
+
+void RangeChooser::join(const Node& concat) {
+  Group all{group(concat.input(0)).range, group(concat.input(0)).narrowest};
+  for (const Value* input : concat.inputs()) {
+    const Group& other = group(input);
+    all.range = {std::min(all.range.low, other.range.low),
+                 std::max(all.range.high, other.range.high)};
+    all.narrowest = std::min(all.narrowest, other.narrowest);
+  }
+  const Value* output = concat.output();
+  const float extent = all.range.high - all.range.low;
+  if (extent <= kMostStretch * all.narrowest) {
+    for (const Value* input : concat.inputs()) {
+      const Value* from = root(input);
+      if (from != output) joined_[from] = output;
+    }
+    groups_[output] = all;
+  } else {
+    groups_[output] = {all.range, extent};
+  }
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,34 @@
+// The range that the quantized form of each value represents.
+#pragma once
+
+#include <unordered_map>
+
+#include "passes/quantize/calibrate.h"
+#include "passes/quantize/placement.h"
+
+namespace dwindle::passes {
+
+// A value has the range of its source. The inputs and the output of a Concat get one range, so that
+// joining them copies bytes, but only where that costs none of them more than a bit: where it
+// would, the output alone spans them all.
+class RangeChooser {
+ public:
+  RangeChooser(const Placement& placement, const Statistics& statistics);
+
+  Range range(const Value* value) { return group(value).range; }
+
+ private:
+  struct Group {
+    Range range;
+    float narrowest;  // extent of the narrowest range that went into it
+  };
+  void join(const Node& concat);
+  const Value* root(const Value* value) const;
+  Group& group(const Value* value) { return groups_.at(root(value)); }
+
+  const Placement& placement_;
+  std::unordered_map<const Value*, Group> groups_;         // by root
+  std::unordered_map<const Value*, const Value*> joined_;  // source to source, towards the root
+};
+
+}  // namespace dwindle::passes
