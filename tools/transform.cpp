@@ -70,14 +70,13 @@ void print_quality(const passes::Quality& quality) {
         output.top1 ? fmt::format(", the same top class in {:.2f} %", 100 * *output.top1) : "";
     fmt::print("  {}: {}{}\n", output.output, sqnr, top1);
   }
-  if (quality.worst_nodes.empty()) return;
-  fmt::print("nodes that lose most:\n");
   std::vector<std::vector<std::string>> rows;
   for (const passes::NodeLoss& loss : quality.worst_nodes) {
+    if (loss.lost_db <= 0) continue;
     rows.push_back({"  " + loss.node, loss.op, fmt::format("{:.1f} dB", loss.sqnr_db),
-                    fmt::format("-{:.1f} dB", loss.lost_db)});
+                    fmt::format("{:.1f} dB lost", loss.lost_db)});
   }
-  fmt::print("{}", format_table(rows));
+  if (!rows.empty()) fmt::print("nodes that lose most:\n{}", format_table(rows));
 }
 
 }  // namespace dwindle::cli

@@ -51,6 +51,21 @@ def make_classifier(batch="N", classes=4, seed=0):
     return model
 
 
+def make_indecisive():
+    """A classifier of many classes as good as equal, which int8 cannot tell apart."""
+    model = make_classifier(classes=50)
+    rng = np.random.default_rng(1)
+    values = {
+        "g": rng.standard_normal((1, 6)) + 1e-4 * rng.standard_normal((50, 6)),
+        "h": np.zeros(50),
+    }
+    for weight in model.graph.initializer:
+        if weight.name in values:
+            array = values[weight.name].astype(np.float32)
+            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    return model
+
+
 def make_identity(**inputs):
     """One Identity an input, given as name=(dtype, shape)."""
     nodes, ins, outs = [], [], []
