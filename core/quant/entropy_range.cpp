@@ -20,6 +20,9 @@ std::vector<double> magnitude_counts(const Histogram& histogram) {
         static_cast<double>(histogram.counts()[static_cast<size_t>(Histogram::kZero + i)]) +
         static_cast<double>(histogram.counts()[static_cast<size_t>(Histogram::kZero - 1 - i)]);
   }
+  // The zeros behind a Relu would look as if a coarse step smeared them over all of its bins, but
+  // zero is always exact: that bin counts as much as its neighbour.
+  counts[0] = std::min(counts[0], counts[1]);
   return counts;
 }
 
