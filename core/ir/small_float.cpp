@@ -16,12 +16,14 @@ int greatest_finite(const SmallFloat& format) {
   return format.nan_at_all_ones ? all_ones - 1 : all_ones;
 }
 
-// The code for NaN; formats without one have the greatest number for it.
+// The code for NaN. Formats without one have a zero of the other sign for it, as ml_dtypes and the
+// tests of ONNX have it.
 int nan_code(const SmallFloat& format, int sign) {
   const int all_ones = (1 << (format.exponent_bits + format.mantissa_bits)) - 1;
   if (format.fnuz) return all_ones + 1;
   if (format.has_infinity)
     return sign | (greatest_finite(format) + 1) | 1 << (format.mantissa_bits - 1);
+  if (!format.nan_at_all_ones) return sign ^ (all_ones + 1);
   return sign | all_ones;
 }
 

@@ -219,10 +219,19 @@ void resize_nearest(KernelContext& c, const ResizeRule& rule, const std::vector<
               out.mutable_bytes());
 }
 
-// The specification and ONNX Runtime disagree on align_corners where a scale gives no whole extent.
-bool is_ambiguous(const ResizeRule& rule, const ResizeAxis& axis) {
-  return rule.coordinates == Coordinates::kAlignCorners && rule.mode != ResizeMode::kNearest &&
-         std::fabs(axis.scale * static_cast<float>(axis.in) - static_cast<float>(axis.out)) > 1e-3f;
+// Where the specification and ONNX Runtime disagree: on align_corners where a scale gives no whole
+// extent, on a crop of an axis whose extent stays, and on antialias where scale and extent differ.
+const char* ambiguity(const ResizeRule& rule, const ResizeAxis& axis) {
+  const float extent = axis.scale * static_cast<float>(axis.in);
+  if (rule.coordinates == Coordinates::kAlignCorners && rule.mode != ResizeMode::kNearest &&
+      std::fabs(extent - static_cast<float>(axis.out)) > 1e-3f) {
+    return "align_corners with a broken scale";
+  }
+  if (rule.antialias && axis.scale != 1 && axis.in == axis.out) {
+    return "antialias with a scale that changes no extent";
+  }
+  const bool cropped = axis.roi_begin != 0 || axis.roi_end != 1;
+  return cropped && axis.scale == 1 ? "a crop of an axis that keeps its extent" : nullptr;
 }
 
 void read_roi(const KernelContext& c, int opset, std::vector<ResizeAxis>& axes) {
@@ -246,7 +255,7 @@ void resize(KernelContext& c, const ResizeRule& rule, int opset) {
     shape.push_back(axis.out);
     empty = empty || axis.out == 0;
     if (axis.in == 0 && axis.out > 0) c.fail("an empty axis cannot grow");
-    if (is_ambiguous(rule, axis)) c.unsupported("align_corners with a broken scale");
+    if (const char* what = ambiguity(rule, axis)) c.unsupported(what);
   }
   if (empty) {
     c.output(0, in.dtype(), shape);

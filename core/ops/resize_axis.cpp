@@ -165,7 +165,7 @@ ResizeWeights resize_weights(const ResizeRule& rule, const ResizeAxis& axis) {
     for (int64_t k = 0; k < made.taps; ++k) {
       const int64_t index = first + k;
       float weight = weight_at(rule, (at - static_cast<float>(index)) * shrink);
-      if ((rule.exclude_outside || stretched) && (index < 0 || index >= axis.in)) weight = 0;
+      if (rule.exclude_outside && (index < 0 || index >= axis.in)) weight = 0;
       made.weights.push_back(weight);
       made.indices.push_back(std::clamp<int64_t>(index, 0, axis.in - 1));
     }
