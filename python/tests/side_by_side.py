@@ -1,11 +1,10 @@
 """One-node models run here and in ONNX Runtime, for the property tests of operators."""
 
+import dwindle
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-
-import dwindle
 
 ort = pytest.importorskip("onnxruntime")
 ort.set_default_logger_severity(4)

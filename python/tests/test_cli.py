@@ -7,13 +7,12 @@ import signal
 import subprocess
 import time
 
+import dwindle
 import numpy as np
 import onnx
 import pytest
 from conftest import command_path, make_classifier, make_indecisive, samples
 from onnx import TensorProto, helper
-
-import dwindle
 
 DONE, FAILED, USAGE, BOUND_MISSED = 0, 1, 2, 3
 

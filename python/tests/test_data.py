@@ -2,11 +2,10 @@
 
 import zipfile
 
+import dwindle
 import numpy as np
 import pytest
 from conftest import make_classifier, make_identity, samples
-
-import dwindle
 from dwindle import _dwindle
 
 

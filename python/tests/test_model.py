@@ -3,13 +3,12 @@
 import subprocess
 import sys
 
+import dwindle
 import numpy as np
 import onnx
 import pytest
 from conftest import make_classifier, make_identity, samples
 from onnx import TensorProto, helper, numpy_helper
-
-import dwindle
 
 
 def test_round_trip_changes_nothing(classifier, classifier_path, tmp_path):

@@ -6,7 +6,7 @@ ONNX Runtime. Cases that ONNX Runtime refuses are skipped; of the others we may 
 
 import numpy as np
 import pytest
-from side_by_side import check, dims, ints, normal, pick, repeat
+from side_by_side import check, dims, normal, pick, repeat
 
 FLOATS = (np.float32, np.float32, np.float64, np.float16)
 INTEGERS = (np.int32, np.int64, np.uint8, np.int8, np.uint32, np.uint64)

@@ -8,12 +8,11 @@ import sys
 import threading
 import time
 
+import dwindle
 import numpy as np
 import onnx
 import pytest
 from conftest import make_indecisive, samples
-
-import dwindle
 
 
 def test_simplify_returns_a_new_model(classifier):

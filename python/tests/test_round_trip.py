@@ -6,13 +6,12 @@ otherwise (raw bytes instead of typed fields); everything else must be equal fie
 
 from pathlib import Path
 
+import dwindle
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
-
-import dwindle
 
 ONNX_DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 SHARED_MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
