@@ -48,7 +48,7 @@ std::string Transform::check(bool must_match) const {
     throw Error("the result does not compute what the original does, nothing is written: " +
                 result.summary());
   }
-  return result.summary();
+  return "beside the original, on random inputs: " + result.summary();
 }
 
 void Transform::finish(const std::vector<passes::PassReport>& reports) const {
@@ -59,6 +59,17 @@ void Transform::finish(const std::vector<passes::PassReport>& reports) const {
   print_passes(reports);
   print_change(original_, bytes_before_, model_, serialized_size(model_));
 }
+
+namespace {
+
+// Converters join the names of what they fused; both ends tell most.
+std::string shortened(const std::string& name) {
+  constexpr size_t kLongest = 48;
+  if (name.size() <= kLongest) return name;
+  return name.substr(0, kLongest / 2 - 1) + "…" + name.substr(name.size() - kLongest / 2);
+}
+
+}  // namespace
 
 void print_quality(const passes::Quality& quality) {
   fmt::print("beside the original, on {} samples:\n", quality.samples);
@@ -73,7 +84,7 @@ void print_quality(const passes::Quality& quality) {
   std::vector<std::vector<std::string>> rows;
   for (const passes::NodeLoss& loss : quality.worst_nodes) {
     if (loss.lost_db <= 0) continue;
-    rows.push_back({"  " + loss.node, loss.op, fmt::format("{:.1f} dB", loss.sqnr_db),
+    rows.push_back({"  " + shortened(loss.node), loss.op, fmt::format("{:.1f} dB", loss.sqnr_db),
                     fmt::format("{:.1f} dB lost", loss.lost_db)});
   }
   if (!rows.empty()) fmt::print("nodes that lose most:\n{}", format_table(rows));
