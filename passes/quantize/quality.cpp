@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/data/open_dataset.h"
 #include "core/quant/sqnr.h"
 #include "core/support/error.h"
 
@@ -63,32 +64,17 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
   return losses;
 }
 
-// Feeds one after the other, sample by sample, without labels.
-class FeedList : public Dataset {
- public:
-  explicit FeedList(const std::vector<Feed>& feeds) {
-    for (const Feed& feed : feeds) {
-      for (Feed& sample : split_samples(feed)) {
-        sample.labels.reset();
-        samples_ += sample.samples;
-        feeds_.push_back(std::move(sample));
-      }
+// The samples of all feeds one by one, without labels.
+std::vector<Feed> single_samples(const std::vector<Feed>& feeds) {
+  std::vector<Feed> samples;
+  for (const Feed& feed : feeds) {
+    for (Feed& sample : split_samples(feed)) {
+      sample.labels.reset();
+      samples.push_back(std::move(sample));
     }
   }
-  std::optional<Feed> next() override {
-    return at_ < feeds_.size() ? std::optional(feeds_[at_++]) : std::nullopt;
-  }
-  bool rewind() override {
-    at_ = 0;
-    return true;
-  }
-  int64_t size() const override { return samples_; }
-
- private:
-  std::vector<Feed> feeds_;
-  size_t at_ = 0;
-  int64_t samples_ = 0;
-};
+  return samples;
+}
 
 }  // namespace
 
@@ -101,10 +87,10 @@ double Quality::top1_drop() const {
 Quality measure_quality(const Model& original, const Model& simplified, const Model& quantized,
                         const std::vector<Feed>& feeds, size_t worst, Progress* progress) {
   Quality quality;
-  FeedList list(feeds);
-  quality.samples = list.size();
-  quality.outputs = compare_models({{"float", &original, 0}, {"quantized", &quantized, 0}}, list,
-                                   {.latency_runs = 0}, progress)
+  const std::unique_ptr<Dataset> samples = dataset_from_feeds(single_samples(feeds));
+  quality.samples = samples->size();
+  quality.outputs = compare_models({{"float", &original, 0}, {"quantized", &quantized, 0}},
+                                   *samples, {.latency_runs = 0}, progress)
                         .at(1)
                         .outputs;
 
@@ -128,9 +114,9 @@ Quality measure_quality(const Model& original, const Model& simplified, const Mo
     sqnr[real_value].add(reference->second.values<float>(), tensor.values<float>());
     seen.erase(reference);
   });
-  list.rewind();
+  samples->rewind();
   for (int64_t i = 0; i < kInspectedSamples; ++i) {
-    const std::optional<Feed> feed = list.next();
+    const std::optional<Feed> feed = samples->next();
     if (!feed) break;
     seen.clear();
     float_run.run(feed->inputs);

@@ -1,0 +1,152 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/data/dataset.h"
+#include "core/ir/verify.h"
+#include "core/support/error.h"
+#include "passes/quantize/quantize.h"
+#include "passes/registry.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/expect_pass.h"
+#include "tests/support/graph_builder.h"
+
+namespace dwindle::testing {
+namespace {
+
+using passes::PassContext;
+using passes::PassResult;
+
+// `count` feeds of x, each other numbers of [-1, 1].
+class Waves : public Dataset {
+ public:
+  Waves(Dims shape, int count) : shape_(std::move(shape)), count_(count) {}
+
+  std::optional<Feed> next() override {
+    if (at_ == count_) return std::nullopt;
+    Tensor x = Tensor::allocate(DType::kFloat, shape_);
+    float* values = x.mutable_data<float>();
+    for (int64_t i = 0; i < x.size(); ++i) {
+      values[i] = std::sin(static_cast<float>(i * 7 + at_ * 131) * 0.37f);
+    }
+    ++at_;
+    return Feed{{{"x", std::move(x)}}, std::nullopt, 1};
+  }
+  bool rewind() override {
+    at_ = 0;
+    return true;
+  }
+  int64_t size() const override { return count_; }
+
+ private:
+  Dims shape_;
+  int count_, at_ = 0;
+};
+
+// Conv, Relu, Conv; the first Conv has a bias.
+Model two_convs() {
+  return make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 2, 5, 5});
+    Value* a = b.node("a", "Conv", {x, b.ramp("w", {3, 2, 3, 3}), b.ramp("b", {3})});
+    Value* r = b.node("r", "Relu", {a});
+    b.output(b.node("y", "Conv", {r, b.ramp("v", {2, 3, 1, 1})}));
+  });
+}
+
+PassResult quantize(Model& model, const PassOptions& options = {}, Dims shape = {1, 2, 5, 5}) {
+  Waves data(std::move(shape), 4);
+  PassContext context;
+  context.calibration = &data;
+  const PassResult result = passes::make_pass("quantize-static", options)->run(model, context);
+  EXPECT_TRUE(find_faults(model).empty());
+  return result;
+}
+
+TEST(QuantizeStatic, QuantizesBetweenConvolutions) {
+  Model model = two_convs();
+  const PassResult result = quantize(model);
+  EXPECT_TRUE(result.changed);
+  EXPECT_EQ(ops_of(*model.graph),
+            "QuantizeLinear DequantizeLinear DequantizeLinear DequantizeLinear Conv "
+            "QuantizeLinear DequantizeLinear DequantizeLinear Conv "
+            "QuantizeLinear DequantizeLinear");
+  EXPECT_EQ(result.counts.at("clips removed"), 1);
+  EXPECT_EQ(model.graph->outputs()[0]->name(), "y");
+}
+
+TEST(QuantizeStatic, KeepsTheMeaning) {
+  const Model original = two_convs();
+  Model model = original.clone();
+  quantize(model);
+  Waves data({1, 2, 5, 5}, 3);
+  std::vector<Feed> feeds;
+  while (auto feed = data.next()) feeds.push_back(std::move(*feed));
+  const auto quality = passes::measure_quality(original, original, model, feeds, 2, nullptr);
+  EXPECT_EQ(quality.samples, 3);
+  EXPECT_GT(quality.outputs.at(0).sqnr_db, 30);
+  EXPECT_LT(quality.outputs.at(0).sqnr_db, 70);  // it is rounded after all
+  EXPECT_EQ(quality.worst_nodes.size(), 2u);
+}
+
+TEST(QuantizeStatic, OneScaleAnOutputChannelOrOneInAll) {
+  for (bool per_tensor : {false, true}) {
+    Model model = two_convs();
+    quantize(model, {{"per-tensor", per_tensor}});
+    const Value* scale = model.graph->find("w_scale");
+    ASSERT_NE(scale, nullptr);
+    EXPECT_EQ(scale->initializer()->shape(), per_tensor ? Dims{} : Dims{3});
+  }
+}
+
+TEST(QuantizeStatic, LeavesNestedGraphsAndSaysSo) {
+  Model model = make_nested_model({1, 2, 5, 5}, [](GraphBuilder& b, Value* x) {
+    b.output(b.node("c", "Conv", {x, b.ramp("w", {2, 2, 1, 1})}));
+  });
+  const PassResult result = quantize(model);
+  EXPECT_FALSE(result.changed);
+  ASSERT_EQ(result.notes.size(), 1u);
+  EXPECT_NE(result.notes[0].find("nested graphs"), std::string::npos);
+}
+
+TEST(QuantizeStatic, DoesNothingWithoutALayerToQuantize) {
+  Model model = make_model([](GraphBuilder& b) {
+    b.output(b.node("y", "Softmax", {b.input("x", {1, 4})}));
+  });
+  const PassResult result = quantize(model, {}, {1, 4});
+  EXPECT_FALSE(result.changed);
+  EXPECT_EQ(ops_of(*model.graph), "Softmax");
+}
+
+TEST(QuantizeStatic, RefusesAQuantizedModel) {
+  Model model = two_convs();
+  quantize(model);
+  EXPECT_THROW(quantize(model), BadModel);
+}
+
+TEST(QuantizeStatic, NeedsData) {
+  Model model = two_convs();
+  PassContext context;
+  EXPECT_THROW(passes::make_pass("quantize-static")->run(model, context), BadOption);
+  Waves none({1, 2, 5, 5}, 0);
+  context.calibration = &none;
+  EXPECT_THROW(passes::make_pass("quantize-static")->run(model, context), BadData);
+}
+
+TEST(QuantizeStatic, RefusesWeightsThatAreNotNumbers) {
+  Model model = two_convs();
+  Tensor weights = *model.graph->find("v")->initializer();
+  weights.mutable_data<float>()[4] = NAN;
+  model.graph->find("v")->set_initializer(weights);
+  EXPECT_THROW(quantize(model), Error);
+}
+
+TEST(QuantizeStatic, AnUnknownMethodOrPatternIsAnError) {
+  EXPECT_THROW(passes::make_pass("quantize-static", {{"calib-method", std::string("best")}}),
+               BadOption);
+  Model model = two_convs();
+  const std::vector<std::string> patterns = {"nothing_like_it"};
+  EXPECT_THROW(quantize(model, {{"exclude", patterns}}), BadOption);
+}
+
+}  // namespace
+}  // namespace dwindle::testing
