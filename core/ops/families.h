@@ -14,10 +14,14 @@ std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
 std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …
 std::span<const OpRow> control_ops();     // If, Loop, Scan
 std::span<const OpRow> conv_ops();
+std::span<const OpRow> conv_transpose_ops();
 std::span<const OpRow> dequantize_linear_ops();  // DequantizeLinear
+std::span<const OpRow> detect_ops();             // NonMaxSuppression, RoiAlign, MaxRoiPool
 std::span<const OpRow> gather_ops();
 std::span<const OpRow> generate_ops();  // Range, OneHot, EyeLike, Trilu
 std::span<const OpRow> global_pool_ops();
+std::span<const OpRow> grid_ops();    // AffineGrid, GridSample
+std::span<const OpRow> image_ops();   // Col2Im, CenterCropPad
 std::span<const OpRow> join_ops();    // Concat, Split, Expand, Tile
 std::span<const OpRow> logic_ops();   // comparison, Where, bits
 std::span<const OpRow> matmul_ops();  // MatMul, Gemm
@@ -27,8 +31,10 @@ std::span<const OpRow> pow_ops();              // Pow
 std::span<const OpRow> quantize_linear_ops();  // QuantizeLinear, DynamicQuantizeLinear
 std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OpRow> resize_ops();
+std::span<const OpRow> rnn_ops();  // RNN, LSTM, GRU
 std::span<const OpRow> scatter_ops();
 std::span<const OpRow> select_ops();  // NonZero, Compress, ReverseSequence, TopK, Unique
+std::span<const OpRow> signal_ops();  // windows, DFT, STFT, MelWeightMatrix
 std::span<const OpRow> slice_ops();
 std::span<const OpRow> softmax_ops();     // Softmax, LogSoftmax, Hardmax
 std::span<const OpRow> transpose_ops();   // Transpose, DepthToSpace, SpaceToDepth

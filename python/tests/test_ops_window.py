@@ -102,3 +102,34 @@ def test_max_unpool():
         return check("MaxUnpool", arrays, 11, kernel_shape=[2, 2], strides=[2, 2])
 
     repeat(case, 20, 20)
+
+
+def test_conv_transpose():
+    def case(rng):
+        spatial = int(rng.integers(1, 4))
+        kernel = dims(rng, spatial, 1, 4)
+        groups = int(rng.integers(1, 4))
+        channels, per_group = groups * int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        strides = [int(n) for n in rng.integers(1, 4, spatial)]
+        attributes = {"strides": strides, "group": groups}
+        extents = dims(rng, spatial, 3, 6)
+        auto_pad = pick(rng, "NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+        if auto_pad != "NOTSET":
+            attributes["auto_pad"] = auto_pad
+        else:
+            attributes["dilations"] = [int(n) for n in rng.integers(1, 3, spatial)]
+            attributes["pads"] = [int(rng.integers(0, k)) for k in (*kernel, *kernel)]
+            attributes["output_padding"] = [int(rng.integers(0, s)) for s in strides]
+        if "SAME" in auto_pad and any(k < s for k, s in zip(kernel, strides, strict=True)):
+            return False  # refused: ONNX Runtime and the specification differ
+        if auto_pad == "NOTSET" and rng.random() < 0.3:
+            attributes["output_shape"] = [n * s for n, s in zip(extents, strides, strict=True)]
+        arrays = [
+            normal(rng, (int(rng.integers(1, 3)), channels, *extents)),
+            normal(rng, (channels, per_group, *kernel)),
+        ]
+        if rng.random() < 0.5:
+            arrays.append(normal(rng, (groups * per_group,)))
+        return check("ConvTranspose", arrays, pick(rng, *OPSETS), 1, False, **attributes)
+
+    repeat(case, 21, 150)

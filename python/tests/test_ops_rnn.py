@@ -1,0 +1,42 @@
+"""Side-by-side property tests of the recurrent operators; see side_by_side.py."""
+
+import numpy as np
+import pytest
+from side_by_side import check, normal, pick, repeat
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+ACTIVATIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+
+
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+def test_recurrent(op):
+    def case(rng):
+        direction = pick(rng, "forward", "reverse", "bidirectional")
+        d = 2 if direction == "bidirectional" else 1
+        steps, batch, inputs, hidden = (int(n) for n in rng.integers(1, 6, 4))
+        rows = GATES[op] * hidden
+        arrays = [normal(rng, (steps, batch, inputs))]
+        arrays += [normal(rng, (d, rows, inputs)), normal(rng, (d, rows, hidden))]
+        arrays.append(normal(rng, (d, 2 * rows)) if rng.random() < 0.7 else None)
+        lengths = rng.integers(1, steps + 1, batch).astype(np.int32)
+        arrays.append(lengths if rng.random() < 0.5 else None)
+        arrays.append(normal(rng, (d, batch, hidden)) if rng.random() < 0.5 else None)
+        if op == "LSTM":
+            arrays.append(normal(rng, (d, batch, hidden)) if rng.random() < 0.5 else None)
+            arrays.append(normal(rng, (d, 3 * hidden)) if rng.random() < 0.5 else None)
+        attributes = {"direction": direction, "hidden_size": hidden}
+        if rng.random() < 0.3:
+            attributes["clip"] = 0.5
+        if rng.random() < 0.3:
+            kinds = ["Relu", "Tanh", "Sigmoid", "Softsign"]
+            count = len(ACTIVATIONS[op]) * d
+            attributes["activations"] = [pick(rng, *kinds) for _ in range(count)]
+        if op == "GRU":
+            attributes["linear_before_reset"] = pick(rng, 0, 1)
+        if op == "LSTM" and rng.random() < 0.2:
+            attributes["input_forget"] = 1
+        outputs = 3 if op == "LSTM" else 2
+        constants = pick(rng, (), (1, 2))
+        return check(op, arrays, pick(rng, 7, 14), outputs, False, constants, **attributes)
+
+    repeat(case, 1, 80)
