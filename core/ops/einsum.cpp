@@ -115,8 +115,8 @@ void infer_einsum(InferContext& c) {
       const Dim& dim = (*c.shape(i))[k];
       auto [it, added] = extents.emplace(equation.operands[i][k], dim);
       // A known extent beats an unknown one, and 1 repeats.
-      const bool better = !it->second.known() ? dim.known() && dim.extent != 1
-                                              : it->second.extent == 1;
+      const bool better =
+          !it->second.known() ? dim.known() && dim.extent != 1 : it->second.extent == 1;
       if (!added && better) it->second = dim;
       if (!added && !dim.known() && it->second.extent == 1) it->second = dim;
     }
@@ -219,7 +219,8 @@ class Einsum {
       const int64_t base = offset_of(axes, i);
       for (int64_t k = 0; k < last.extent; ++k) {
         T sum{0};
-        for (int64_t term : term_offsets) sum = wrapping_add(sum, in[base + k * last.stride + term]);
+        for (int64_t term : term_offsets)
+          sum = wrapping_add(sum, in[base + k * last.stride + term]);
         to[i + k] = sum;
       }
     }

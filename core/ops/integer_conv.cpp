@@ -77,8 +77,7 @@ class IntegerConv {
         dot_rows(w + group * filters * depth, patch.data(), filters, 1, depth, sums.data(), 1);
         for (int64_t f = 0; f < filters; ++f) {
           const int64_t channel = group * filters + f;
-          store(channel, sums[static_cast<size_t>(f)],
-                (image * w_[0] + channel) * places_ + place);
+          store(channel, sums[static_cast<size_t>(f)], (image * w_[0] + channel) * places_ + place);
         }
       }
     });

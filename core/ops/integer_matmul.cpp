@@ -15,14 +15,15 @@ Dims row_shape(const Dims& given, const Dims& a) {
 }
 
 // The sums of all products, [batch, m, n].
-std::vector<int32_t> integer_products(const MatMulShapes& s,
-                                      const std::vector<int16_t>& a, const std::vector<int16_t>& b) {
+std::vector<int32_t> integer_products(const MatMulShapes& s, const std::vector<int16_t>& a,
+                                      const std::vector<int16_t>& b) {
   std::vector<int32_t> sums(static_cast<size_t>(s.batches * s.m * s.n));
   std::vector<int16_t> columns(static_cast<size_t>(s.n * s.k));
   for (int64_t i = 0; i < s.batches; ++i) {
     const int16_t* matrix = b.data() + s.b_batch(i) * s.k * s.n;
     for (int64_t l = 0; l < s.k; ++l) {
-      for (int64_t j = 0; j < s.n; ++j) columns[static_cast<size_t>(j * s.k + l)] = matrix[l * s.n + j];
+      for (int64_t j = 0; j < s.n; ++j)
+        columns[static_cast<size_t>(j * s.k + l)] = matrix[l * s.n + j];
     }
     const int16_t* rows = a.data() + s.a_batch(i) * s.m * s.k;
     int32_t* out = sums.data() + i * s.m * s.n;

@@ -128,8 +128,7 @@ void LayerNorm::run(KernelContext& c) const {
 
 Kernel layer_norm_kernel(const Node& node, int) {
   return [norm = LayerNorm(node)](KernelContext& c) {
-    dispatch(c, FloatTypes{}, c.input(0).dtype(),
-             [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
+    dispatch(c, FloatTypes{}, c.input(0).dtype(), [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
   };
 }
 
@@ -137,8 +136,8 @@ void infer_layer_norm(InferContext& c) {
   infer_same(c);
   std::optional<Shape> kept = c.shape(0);
   if (kept) {
-    const int64_t axis = c.normalize_axis(c.node().int_attribute("axis", -1),
-                                          static_cast<int64_t>(kept->size()));
+    const int64_t axis =
+        c.normalize_axis(c.node().int_attribute("axis", -1), static_cast<int64_t>(kept->size()));
     std::fill(kept->begin() + axis, kept->end(), Dim(1));
   }
   c.set_output(1, DType::kFloat, kept);
@@ -201,8 +200,7 @@ void GroupNorm::run(KernelContext& c) const {
 
 Kernel group_norm_kernel(const Node& node, int opset) {
   return [norm = GroupNorm(node, opset)](KernelContext& c) {
-    dispatch(c, FloatTypes{}, c.input(0).dtype(),
-             [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
+    dispatch(c, FloatTypes{}, c.input(0).dtype(), [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
   };
 }
 

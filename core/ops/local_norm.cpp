@@ -74,8 +74,7 @@ void mean_variance_normalize(const T* x, T* out, const ReduceAxes& axes) {
         return total;
       };
       const double mean = sum([](T value) { return static_cast<double>(value); }) / n;
-      const double variance =
-          sum([mean](T value) { return (value - mean) * (value - mean); }) / n;
+      const double variance = sum([mean](T value) { return (value - mean) * (value - mean); }) / n;
       const double inverse = 1.0 / (std::sqrt(variance) + 1e-9);
       axes.for_each_reduced_run([&](int64_t offset, int64_t count, int64_t stride) {
         for (int64_t i = 0; i < count; ++i) {

@@ -59,9 +59,9 @@ void infer_reduce(InferContext& c) {
     const auto known = c.integers(1);
     if (!known || !rank) {
       // The rank stays where extents of 1 do.
-      c.set_output(0, c.dtype(0),
-                   spec.keepdims && rank ? std::optional(Shape(static_cast<size_t>(*rank)))
-                                         : std::nullopt);
+      c.set_output(
+          0, c.dtype(0),
+          spec.keepdims && rank ? std::optional(Shape(static_cast<size_t>(*rank))) : std::nullopt);
       return;
     }
     axes = *known;
