@@ -8,6 +8,7 @@
 namespace dwindle {
 
 std::span<const OpRow> activation_ops();  // activations of one element
+std::span<const OpRow> arg_reduce_ops();  // ArgMax, ArgMin, CumSum, CumProd
 std::span<const OpRow> arithmetic_ops();  // Add, Sub, Mul, Div, Mod, PRelu, Min, Max, Sum, Mean
 std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
 std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
@@ -25,10 +26,23 @@ std::span<const OpRow> image_ops();   // Col2Im, CenterCropPad
 std::span<const OpRow> join_ops();    // Concat, Split, Expand, Tile
 std::span<const OpRow> logic_ops();   // comparison, Where, bits
 std::span<const OpRow> matmul_ops();  // MatMul, Gemm
+std::span<const OpRow> einsum_ops();             // Einsum, Det
+std::span<const OpRow> gather_ops();
+std::span<const OpRow> generate_ops();  // Range, OneHot, EyeLike, Trilu
+std::span<const OpRow> global_pool_ops();
+std::span<const OpRow> integer_conv_ops();    // ConvInteger, QLinearConv
+std::span<const OpRow> integer_matmul_ops();  // MatMulInteger, QLinearMatMul
+std::span<const OpRow> join_ops();            // Concat, Split, Expand, Tile
+std::span<const OpRow>
+layer_norm_ops();  // LayerNormalization, RMSNormalization, GroupNormalization
+std::span<const OpRow> local_norm_ops();  // LpNormalization, MeanVarianceNormalization, LRN
+std::span<const OpRow> logic_ops();       // comparison, Where, bits
+std::span<const OpRow> matmul_ops();      // MatMul, Gemm
 std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> pow_ops();              // Pow
 std::span<const OpRow> quantize_linear_ops();  // QuantizeLinear, DynamicQuantizeLinear
+std::span<const OpRow> reduce_ops();           // ReduceSum, ReduceMean, …
 std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OpRow> resize_ops();
 std::span<const OpRow> rnn_ops();  // RNN, LSTM, GRU
