@@ -21,23 +21,17 @@ std::span<const OpRow> detect_ops();             // NonMaxSuppression, RoiAlign,
 std::span<const OpRow> gather_ops();
 std::span<const OpRow> generate_ops();  // Range, OneHot, EyeLike, Trilu
 std::span<const OpRow> global_pool_ops();
-std::span<const OpRow> grid_ops();    // AffineGrid, GridSample
-std::span<const OpRow> image_ops();   // Col2Im, CenterCropPad
-std::span<const OpRow> join_ops();    // Concat, Split, Expand, Tile
-std::span<const OpRow> logic_ops();   // comparison, Where, bits
-std::span<const OpRow> matmul_ops();  // MatMul, Gemm
-std::span<const OpRow> einsum_ops();             // Einsum, Det
-std::span<const OpRow> gather_ops();
-std::span<const OpRow> generate_ops();  // Range, OneHot, EyeLike, Trilu
-std::span<const OpRow> global_pool_ops();
+std::span<const OpRow> grid_ops();            // AffineGrid, GridSample
+std::span<const OpRow> image_ops();           // Col2Im, CenterCropPad
+std::span<const OpRow> join_ops();            // Concat, Split, Expand, Tile
+std::span<const OpRow> logic_ops();           // comparison, Where, bits
+std::span<const OpRow> matmul_ops();          // MatMul, Gemm
+std::span<const OpRow> einsum_ops();          // Einsum, Det
 std::span<const OpRow> integer_conv_ops();    // ConvInteger, QLinearConv
 std::span<const OpRow> integer_matmul_ops();  // MatMulInteger, QLinearMatMul
-std::span<const OpRow> join_ops();            // Concat, Split, Expand, Tile
 std::span<const OpRow>
 layer_norm_ops();  // LayerNormalization, RMSNormalization, GroupNormalization
 std::span<const OpRow> local_norm_ops();  // LpNormalization, MeanVarianceNormalization, LRN
-std::span<const OpRow> logic_ops();       // comparison, Where, bits
-std::span<const OpRow> matmul_ops();      // MatMul, Gemm
 std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> pow_ops();              // Pow

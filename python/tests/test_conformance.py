@@ -7,7 +7,7 @@ pytest.importorskip("onnx")
 from dwindle import backend
 
 # Tests that passed when this was last raised. It may only grow.
-LEAST_PASSED = 1090
+LEAST_PASSED = 1500
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_nothing_is_wrong(outcomes):
 def test_a_refusal_names_an_operator(outcomes):
     for outcome in outcomes:
         if outcome.verdict == "refused":
-            assert any(word[0].isupper() for word in outcome.why.split()), outcome
+            assert any(word.split(".")[-1][:1].isupper() for word in outcome.why.split()), outcome
 
 
 def test_enough_passes(outcomes):
