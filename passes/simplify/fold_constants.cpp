@@ -6,6 +6,7 @@
 //     input: Shape, Gather, Mul, Concat over known extents, also where the batch is unknown;
 //   - a Reshape to a target that is known but for one extent gets the constant target with -1 there
 //     (0 for extents copied from their place), which frees the shape arithmetic before it;
+//   - a CastLike of a known dtype becomes Cast, as it reads no element of its second input;
 //   - an If with a known condition gives way to its branch.
 //
 // Does nothing for random ops, for nodes whose kernel refuses, for what would add more bytes than
@@ -57,9 +58,21 @@ class Folding {
       if (inline_branch(*node)) continue;
       for (Graph* nested : node->nested_graphs()) sweep(*nested);
       inference_.infer(*node);
+      lower_cast_like(*node);
       if (fold_known_elements(*node) || fold_constant_inputs(*node)) continue;
       fix_reshape_target(*node);
     }
+  }
+
+  void lower_cast_like(Node& node) {
+    if (!is_op(model_, node, "CastLike", 15) || node.input(0) == nullptr) return;
+    const DType dtype = node.input(1) == nullptr ? DType::kUndefined : node.input(1)->type.dtype;
+    if (dtype == DType::kUndefined) return;
+    node.op_type = "Cast";
+    node.set_attribute("to", static_cast<int64_t>(dtype));
+    node.resize_inputs(1);
+    ++result_.counts["cast-likes"];
+    result_.changed = true;
   }
 
   // The integers that `value` is known to hold, constant or inferred.
@@ -143,7 +156,7 @@ class Folding {
 
   static bool decodes_weights(const Node& node) {
     if (node.is("DequantizeLinear")) return true;
-    if (!node.is("Cast") && !node.is("CastLike")) return false;
+    if (!node.is("Cast")) return false;
     const Tensor& from = *node.input(0)->constant();
     const DType to = node.output() == nullptr ? DType::kUndefined : node.output()->type.dtype;
     return from.size() > kSmallConstant && dtype_bits(to) > dtype_bits(from.dtype());
