@@ -10,6 +10,7 @@ std::span<const std::span<const OpRow>> op_families() {
   static const std::array families = {
       activation_ops(),
       arithmetic_ops(),
+      attention_ops(),
       batch_norm_ops(),
       cast_ops(),
       constant_ops(),

@@ -7,7 +7,7 @@ pytest.importorskip("onnx")
 from dwindle import backend
 
 # Tests that passed when this was last raised. It may only grow.
-LEAST_PASSED = 1090
+LEAST_PASSED = 1190
 
 
 @pytest.fixture(scope="module")
