@@ -90,7 +90,8 @@ std::string to_json(const Recipe& recipe) {
 
 // First everything is brought into one form (no functions, constants as initializers, shapes
 // known), then what does nothing goes, so that neighbours meet; then they are fused. Fusing makes
-// new constants and leaves nodes without users, which the last group cleans up.
+// new constants and leaves nodes without users, which the last group cleans up: merging what is
+// equal leaves reshapes with one user, which can go, which makes new constants to merge.
 Recipe simplify_recipe() {
   static constexpr const char* kSteps[] = {
       "drop-weight-inputs",
@@ -111,6 +112,8 @@ Recipe simplify_recipe() {
       "merge-pad",
       "merge-clips",
       "fold-constants",
+      "merge-equal-initializers",
+      "merge-common-subexpressions",
       "drop-noop-transposes",
       "drop-noop-reshapes",
       "merge-equal-initializers",

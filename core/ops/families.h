@@ -10,6 +10,7 @@ namespace dwindle {
 std::span<const OpRow> activation_ops();  // activations of one element
 std::span<const OpRow> arg_reduce_ops();  // ArgMax, ArgMin, CumSum, CumProd
 std::span<const OpRow> arithmetic_ops();  // Add, Sub, Mul, Div, Mod, PRelu, Min, Max, Sum, Mean
+std::span<const OpRow> attention_ops();
 std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
 std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
 std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …

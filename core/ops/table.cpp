@@ -12,6 +12,7 @@ std::span<const std::span<const OpRow>> op_families() {
       activation_ops(),
       arg_reduce_ops(),
       arithmetic_ops(),
+      attention_ops(),
       batch_norm_ops(),
       cast_ops(),
       constant_ops(),
