@@ -46,6 +46,7 @@ class Batches : public Dataset {
     for (const Column& column : columns_) {
       feed.inputs[column.name] = read(column, real, rows);
     }
+    feed.divisible = !fixed_ && !any_whole_;
     if (any_whole_) feed.samples = batch_of(feed);
     if (labels_) cut_labels(feed, real);
     at_ += real;

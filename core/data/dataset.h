@@ -20,6 +20,9 @@ struct Feed {
   TensorMap inputs;
   std::optional<Tensor> labels;  // integers, one a real sample
   int64_t samples = 1;
+  // Whether the dataset put separate samples together along the first axis of every input, so that
+  // they may be taken apart again.
+  bool divisible = false;
 };
 
 class Dataset {

@@ -168,7 +168,9 @@ bool Graph::can_replace(const Value* old, const Value* by) const {
 
 void Graph::replace(Value* old, Value* by) {
   if (old == by) return;
-  if (old->graph_outputs_ > 0 && !can_replace(old, by)) {
+  // An input that is handed out as an output stays that: only its readers change.
+  const bool outputs_move = old->graph_outputs_ > 0 && !old->graph_input_;
+  if (outputs_move && !can_replace(old, by)) {
     Node* identity = add_node("Identity", {by});
     // The new node must come before the uses of its output and after `by` is defined.
     if (old->producer_ != nullptr) move_before(identity, old->producer_->next());
@@ -179,7 +181,7 @@ void Graph::replace(Value* old, Value* by) {
     const Use use = old->uses_.back();
     use.node->set_input(use.input, by);
   }
-  if (old->graph_outputs_ == 0) return;
+  if (!outputs_move) return;
   for (size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i] == old) set_output(i, by);
   }

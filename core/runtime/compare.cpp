@@ -49,6 +49,10 @@ int64_t count_right(const Tensor& output, const std::vector<int64_t>& labels) {
   const size_t classes = values.size() / labels.size();
   int64_t right = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || labels[i] >= static_cast<int64_t>(classes)) {
+      throw BadData("labels: class " + std::to_string(labels[i]) + ", but the output has " +
+                    std::to_string(classes) + " classes, counted from 0");
+    }
     const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * classes);
     right += std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row == labels[i];
   }
@@ -121,7 +125,7 @@ int64_t batch_of(const Feed& feed) {
 
 std::vector<Feed> split_samples(const Feed& feed) {
   const int64_t batch = batch_of(feed);
-  if (batch == 1 || feed.samples > batch) return {feed};
+  if (!feed.divisible || batch == 1 || feed.samples > batch) return {feed};
   std::vector<Feed> samples(static_cast<size_t>(feed.samples));
   for (int64_t i = 0; i < feed.samples; ++i) {
     Feed& sample = samples[static_cast<size_t>(i)];
@@ -173,17 +177,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
       }
     }
     if (samples == 0 && options.latency_runs > 0) {
-      const std::vector<Feed> single = split_samples(*feed);
-      // A model of fixed batch takes nothing but its batch.
-      bool fits = true;
-      for (const NamedModel& model : models) {
-        for (const Value* input : model.model->graph->inputs()) {
-          if (!input->type.shape || input->type.shape->empty()) continue;
-          const Dim& dim = (*input->type.shape)[0];
-          fits = fits && (!dim.known() || dim.extent == 1);
-        }
-      }
-      measure_latency(contenders, fits ? single[0] : *feed, options.latency_runs);
+      measure_latency(contenders, split_samples(*feed)[0], options.latency_runs);
     }
     samples += feed->samples;
     if (progress != nullptr) {

@@ -2,9 +2,8 @@
 // form or meaning changed in between: attributes that became inputs (axes, pads, bounds, …), ops
 // that were replaced (Upsample, Scatter), Softmax that flattened its input.
 //
-// Quantization per channel needs version 13, int4 weights need 21. From version 7 to 13 every
-// change is covered; from 13 on only additions concern the models that reach this pass, but for the
-// ops that it names when it refuses them. Nested graphs are converted; so are local functions. Does
+// Quantization per channel needs version 13; every change from version 7 to there is covered.
+// Nested graphs are converted; so are local functions. Does
 // nothing where the model is of that version already. Source: the operators' change log
 // (onnx/docs/Changelog.md).
 #include <functional>
@@ -18,7 +17,7 @@ namespace dwindle::passes {
 namespace {
 
 constexpr int64_t kLeastSource = 7;
-constexpr int64_t kMostTarget = 21;
+constexpr int64_t kMostTarget = 13;
 
 std::string where(const Node& node) { return node.op_type + " node '" + node.name + "': "; }
 
@@ -183,7 +182,6 @@ struct Obstacle {
 };
 constexpr Obstacle kObstacles[] = {
     {"Scan", 9},  // its batch axis went
-    {"GroupNormalization", 21},
 };
 
 class RaiseOpset : public Pass {
@@ -254,7 +252,7 @@ class RaiseOpset : public Pass {
 PassRow raise_opset_row() {
   return {"raise-opset",
           "Bring a model of an older ai.onnx version to a newer one",
-          {{"opset", int64_t{13}, "version to reach, 7 to 21", {}}},
+          {{"opset", int64_t{13}, "version to reach, 7 to 13", {}}},
           [](const Options& options) -> std::unique_ptr<Pass> {
             return std::make_unique<RaiseOpset>(options.get<int64_t>("opset"));
           }};

@@ -86,10 +86,16 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
   Statistics statistics = start(placement, options, channel_means);
   std::vector<const Value*> watched;
   for (auto& [value, observer] : statistics.observers) {
-    if (const Tensor* constant = value->constant()) {
-      observer->observe(constant->values<float>());
-    } else {
+    const Tensor* constant = value->constant();
+    if (constant == nullptr) {
       watched.push_back(value);
+      continue;
+    }
+    try {
+      observer->observe(constant->values<float>());
+    } catch (const BadData& error) {
+      throw BadModel("the constant '" + value->name() + "' cannot be quantized: " + error.what() +
+                     "; exclude the nodes that read it");
     }
   }
   for (auto& [value, means] : statistics.means) {

@@ -53,7 +53,9 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
 }  // namespace
 
 Recipe quantize_recipe(const std::map<std::string, OptionValue>& options) {
-  Recipe recipe = simplify_recipe();
+  // Weights that a caller could override are taken for what they are: constants.
+  Recipe recipe{{{"drop-weight-inputs", {{"all", true}}}}};
+  for (Step& step : simplify_recipe().steps) recipe.steps.push_back(std::move(step));
   recipe.steps.push_back({"raise-opset", {}});
   recipe.steps.push_back({"quantize-static", options});
   recipe.steps.push_back({"drop-dead-code", {}});
@@ -62,6 +64,9 @@ Recipe quantize_recipe(const std::map<std::string, OptionValue>& options) {
 
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
                                   const ProofOptions& options, Progress* progress) {
+  if (options.max_drop && !data.rewind()) {
+    throw BadData("max-drop compares on all of the data, but it can be read only once");
+  }
   const Model original = model.clone();
   KeepingDataset keeping(data, options.samples);
   PassContext context{&keeping, progress};
@@ -73,13 +78,14 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
   for (PassReport& report : run_recipe(model, after, context)) {
     result.passes.push_back(std::move(report));
   }
-  if (keeping.kept().empty()) return result;
+  // Where nothing was to be quantized, no pass has asked for data; the proof does.
+  if (keeping.kept().empty() && !keeping.next()) {
+    throw BadData("the calibration data has no samples");
+  }
   result.quality =
       measure_quality(original, simplified, model, keeping.kept(), options.worst, progress);
   if (!options.max_drop) return result;
-  if (!data.rewind()) {
-    throw BadData("max-drop compares on all of the data, but it can be read only once");
-  }
+  data.rewind();
   result.quality->outputs = compare_models({{"float", &original, 0}, {"quantized", &model, 0}},
                                            data, {.latency_runs = 0}, progress)
                                 .at(1)

@@ -100,6 +100,7 @@ class QuantizeStatic : public Pass {
     result.counts["nodes left in float"] = static_cast<int64_t>(placement.islands.size());
     if (placement.values.empty()) return result;
 
+    require_finite_parameters(placement);
     const Statistics statistics =
         calibrate(model, placement, *context.calibration, options_.observer, options_.correct_bias,
                   context.progress);
@@ -167,6 +168,19 @@ class QuantizeStatic : public Pass {
       set_bias(node, rule, *scaled.bias, quantized, data_scale, inserter);
     } else {
       correct_added_bias(node, quantized);
+    }
+  }
+
+  // Before any data is run: a NaN in the weights would show up far behind them.
+  static void require_finite_parameters(const Placement& placement) {
+    for (const Node* node : placement.weighted) {
+      const QuantRule& rule = *quant_rule(*node);
+      for (int at : {rule.weight_input, rule.bias_input}) {
+        const Value* value = at < 0 ? nullptr : node->input(static_cast<size_t>(at));
+        const Tensor* constant = value == nullptr ? nullptr : value->constant();
+        if (constant == nullptr || constant->dtype() != DType::kFloat) continue;
+        require_finite(*node, *constant, at == rule.weight_input ? "weights" : "biases");
+      }
     }
   }
 
