@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "core/ops/infer.h"
 #include "passes/registry.h"
 #include "tests/support/expect_pass.h"
@@ -51,6 +53,8 @@ struct LayerCase {
   AttributeArguments attributes;
   bool bias = true;
 };
+
+void PrintTo(const LayerCase& layer, std::ostream* out) { *out << layer.name; }
 
 class FoldBatchNormAfter : public ::testing::TestWithParam<LayerCase> {};
 
