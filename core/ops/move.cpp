@@ -124,6 +124,48 @@ void copy_rows(StridedCopy copy) {
                });
 }
 
+// Four rows of four elements of 4 bytes, transposed in registers: to[j * to_row + i] is
+// from[i * from_row + j].
+void transpose_4x4(const uint32_t* from, int64_t from_row, uint32_t* to, int64_t to_row) {
+  using Four = uint32_t __attribute__((vector_size(16)));
+  Four a, b, c, d;
+  std::memcpy(&a, from, sizeof a);
+  std::memcpy(&b, from + from_row, sizeof b);
+  std::memcpy(&c, from + 2 * from_row, sizeof c);
+  std::memcpy(&d, from + 3 * from_row, sizeof d);
+  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+  std::memcpy(to, &a, sizeof a);
+  std::memcpy(to + to_row, &b, sizeof b);
+  std::memcpy(to + 2 * to_row, &c, sizeof c);
+  std::memcpy(to + 3 * to_row, &d, sizeof d);
+}
+
+// One block of at most kBlock x kBlock elements: x is innermost in the destination, y in the
+// source.
+template <typename T>
+void copy_block(const T* from, T* to, const Axis& x, const Axis& y, int64_t width, int64_t height) {
+  if constexpr (sizeof(T) == 4) {
+    if (width == kBlock && height == kBlock && x.dst == 1) {
+      for (int64_t j = 0; j < kBlock; j += 4) {
+        for (int64_t i = 0; i < kBlock; i += 4) {
+          transpose_4x4(from + i * x.src + j, x.src, to + j * y.dst + i, y.dst);
+        }
+      }
+      return;
+    }
+  }
+  for (int64_t j = 0; j < height; ++j) {
+    for (int64_t i = 0; i < width; ++i) to[i * x.dst + j * y.dst] = from[i * x.src + j];
+  }
+}
+
 // The innermost axis of the source is not that of the destination: square blocks over both.
 template <typename T>
 void copy_blocks(StridedCopy copy, size_t source_inner) {
@@ -142,12 +184,8 @@ void copy_blocks(StridedCopy copy, size_t source_inner) {
       T* to = reinterpret_cast<T*>(copy.dst) + at.b;
       const int64_t height = std::min(kBlock, y.extent - strip % strips * kBlock);
       for (int64_t x0 = 0; x0 < x.extent; x0 += kBlock) {
-        const int64_t x1 = std::min(x0 + kBlock, x.extent);
-        for (int64_t j = 0; j < height; ++j) {
-          for (int64_t i = x0; i < x1; ++i) {
-            to[i * x.dst + j * y.dst] = from[i * x.src + j * y.src];
-          }
-        }
+        copy_block(from + x0 * x.src, to + x0 * x.dst, x, y, std::min(kBlock, x.extent - x0),
+                   height);
       }
     }
   });
@@ -203,12 +241,17 @@ class MappedCopy {
     const int64_t row_bytes = std::max<int64_t>(1, width_ * block_) * sizeof(T);
     parallel_for(rows_, std::max<int64_t>(1, kParallelBytes / row_bytes),
                  [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row) copy_row(row);
+                   int64_t last = kNoRow;
+                   for (int64_t row = begin; row < end; ++row) last = copy_row(row, last);
                  });
   }
 
  private:
-  void copy_row(int64_t row) const {
+  static constexpr int64_t kNoRow = -1;
+
+  // Returns where in the source the row came from; one that comes from the same place as that
+  // before it is copied from there.
+  int64_t copy_row(int64_t row, int64_t last) const {
     T* to = dst_ + row * width_ * block_;
     int64_t offset = 0;
     for (size_t axis = axes_ - 1; axis-- > 0;) {
@@ -218,15 +261,19 @@ class MappedCopy {
       row /= extent;
       if (at < 0) {
         std::fill_n(to, width_ * block_, fill_);
-        return;
+        return kNoRow;
       }
       offset += at * strides_[axis];
+    }
+    if (offset == last) {
+      std::memcpy(to, to - width_ * block_, static_cast<size_t>(width_ * block_) * sizeof(T));
+      return offset;
     }
     const T* from = src_ + offset;
     if (!by_runs_) {
       const int64_t* map = maps_[axes_ - 1].data();
       for (int64_t i = 0; i < width_; ++i) to[i] = map[i] < 0 ? fill_ : from[map[i]];
-      return;
+      return offset;
     }
     for (const Run& run : runs_) {
       if (run.src < 0) {
@@ -236,6 +283,7 @@ class MappedCopy {
                     static_cast<size_t>(run.length * block_) * sizeof(T));
       }
     }
+    return offset;
   }
 
   const T* src_;

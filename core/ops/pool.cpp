@@ -1,6 +1,7 @@
 // Pooling by windows over one to three spatial axes: MaxPool, AveragePool, LpPool.
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "core/ops/families.h"
@@ -87,27 +88,37 @@ void for_taps(const WindowAxis& axis, int64_t in, int64_t o, Visit&& visit) {
   }
 }
 
-// Folds every window of a plane, tap by tap in row-major order, a row of windows at a time.
-template <typename T, typename Fold>
-void fold_plane(const Pool& pool, const T* x, T* y, T start, Fold&& fold) {
+// Folds the windows of one input row: to[o] = take(to[o], x) for the elements x under window o.
+template <typename T, typename Take>
+void fold_row(const Pool& pool, const T* __restrict x, T* __restrict to, Take&& take) {
   const WindowAxis& width = pool.axes[2];
+  for (int64_t tap = 0; tap < width.kernel; ++tap) {
+    const WindowRange& range = pool.columns[static_cast<size_t>(tap)];
+    const T* __restrict at = x + tap * width.dilation - width.pad_begin;
+    if (width.stride == 1) {
+      for (int64_t o = range.begin; o < range.end; ++o) to[o] = take(to[o], at[o]);
+    } else {
+      for (int64_t o = range.begin; o < range.end; ++o) to[o] = take(to[o], at[o * width.stride]);
+    }
+  }
+}
+
+// Folds every window of a plane: first along the rows, each input row once, then across them, where
+// windows that overlap share what the rows gave. `take` folds an element, `join` what rows gave.
+template <typename T, typename Take, typename Join>
+void fold_plane(const Pool& pool, const T* x, T* y, T start, Take&& take, Join&& join) {
+  const int64_t rows = pool.in[0] * pool.in[1], columns = pool.out[2];
+  std::vector<T> folded(static_cast<size_t>(rows * columns), start);
+  for (int64_t row = 0; row < rows; ++row) {
+    fold_row(pool, x + row * pool.in[2], folded.data() + row * columns, take);
+  }
   std::fill_n(y, pool.out_size(), start);
   for (int64_t row = 0; row < pool.out[0] * pool.out[1]; ++row) {
-    T* to = y + row * pool.out[2];
+    T* __restrict to = y + row * columns;
     for_taps(pool.axes[0], pool.in[0], row / pool.out[1], [&](int64_t depth) {
       for_taps(pool.axes[1], pool.in[1], row % pool.out[1], [&](int64_t height) {
-        const T* from = x + (depth * pool.in[1] + height) * pool.in[2] - width.pad_begin;
-        for (int64_t tap = 0; tap < width.kernel; ++tap) {
-          const WindowRange& range = pool.columns[static_cast<size_t>(tap)];
-          const T* at = from + tap * width.dilation;
-          if (width.stride == 1) {
-            for (int64_t o = range.begin; o < range.end; ++o) to[o] = fold(to[o], at[o]);
-          } else {
-            for (int64_t o = range.begin; o < range.end; ++o) {
-              to[o] = fold(to[o], at[o * width.stride]);
-            }
-          }
-        }
+        const T* __restrict from = folded.data() + (depth * pool.in[1] + height) * columns;
+        for (int64_t o = 0; o < columns; ++o) to[o] = join(to[o], from[o]);
       });
     });
   }
@@ -140,7 +151,8 @@ constexpr T lowest() {
 template <typename T>
 void max_pool(KernelContext& c, const Pool& pool) {
   for_planes<T>(c, pool, [&](const T* x, T* y) {
-    fold_plane(pool, x, y, lowest<T>(), [](T a, T b) { return b > a ? b : a; });
+    auto larger = [](T a, T b) { return b > a ? b : a; };
+    fold_plane(pool, x, y, lowest<T>(), larger, larger);
   });
 }
 
@@ -215,7 +227,7 @@ void average_pool(KernelContext& c, const Pool& pool, bool padded) {
     counted[i] = counts(pool.axes[i], pool.in[i], pool.out[i], padded);
   }
   for_planes<T>(c, pool, [&](const T* x, T* y) {
-    fold_plane(pool, x, y, T{0}, [](T a, T b) { return a + b; });
+    fold_plane(pool, x, y, T{0}, std::plus<T>(), std::plus<T>());
     for (int64_t depth : counted[0]) {
       for (int64_t height : counted[1]) {
         for (int64_t width : counted[2]) *y++ /= static_cast<T>(depth * height * width);
@@ -241,11 +253,13 @@ Kernel lp_pool_kernel(const Node& node, int opset) {
     const Pool pool = pool_of(c, window);
     for_planes<float>(c, pool, [&](const float* x, float* y) {
       if (p == 2) {
-        fold_plane(pool, x, y, 0.0f, [](float a, float b) { return a + b * b; });
+        auto add_square = [](float a, float b) { return a + b * b; };
+        fold_plane(pool, x, y, 0.0f, add_square, std::plus<float>());
         for (int64_t i = 0; i < pool.out_size(); ++i) y[i] = std::sqrt(y[i]);
         return;
       }
-      fold_plane(pool, x, y, 0.0f, [p](float a, float b) { return a + std::pow(std::fabs(b), p); });
+      auto add_power = [p](float a, float b) { return a + std::pow(std::fabs(b), p); };
+      fold_plane(pool, x, y, 0.0f, add_power, std::plus<float>());
       for (int64_t i = 0; i < pool.out_size(); ++i) y[i] = std::pow(y[i], 1 / p);
     });
   };

@@ -144,18 +144,35 @@ std::vector<int64_t> read_lengths(const KernelContext& c, const Extents& e) {
   return lengths;
 }
 
+using Packed = std::shared_ptr<const std::vector<kernels::PackedBF32>>;
+
+// Weights [directions, rows, columns] as they are multiplied: each transposed.
+Packed pack(const Tensor& weights) {
+  const Dims& s = weights.shape();
+  auto packed = std::make_shared<std::vector<kernels::PackedBF32>>();
+  for (int64_t d = 0; d < s[0]; ++d) {
+    packed->emplace_back(weights.data<float>() + d * s[1] * s[2], s[2], s[1], 1, s[2]);
+  }
+  return packed;
+}
+
+Packed pack_constant(const Node& node, size_t input) {
+  const Value* value = node.input(input);
+  const Tensor* weights = value == nullptr ? nullptr : value->constant();
+  const bool fits = weights != nullptr && weights->dtype() == DType::kFloat && weights->rank() == 3;
+  return fits ? pack(*weights) : nullptr;
+}
+
 // One direction's walk through the sequence.
 class Walk {
  public:
   Walk(KernelContext& c, const RecurrentRule& rule, const Extents& e, int64_t d)
       : c_(c), rule_(rule), e_(e), d_(d), backwards_(rule.reverse || d == 1) {
     const int64_t rows = rule.gates * e.hidden;
-    const float* w = c.input(1).data<float>() + d * rows * e.inputs;
-    const float* r = c.input(2).data<float>() + d * rows * e.hidden;
-    packed_w_ = std::make_unique<kernels::PackedBF32>(w, e.inputs, rows, 1, e.inputs);
-    packed_r_ = std::make_unique<kernels::PackedBF32>(r, e.hidden, rows, 1, e.hidden);
+    packed_w_ = rule.packed_w ? rule.packed_w : pack(c.input(1));
+    packed_r_ = rule.packed_r ? rule.packed_r : pack(c.input(2));
     direction_ = {e.steps, e.batch, e.inputs, e.hidden};
-    direction_.recurrence = packed_r_.get();
+    direction_.recurrence = &packed_r_->at(static_cast<size_t>(d));
     direction_.activations = rule.activations.data() + static_cast<size_t>(d) * rule.per_direction;
     direction_.clip = rule.clip;
     if (c.has_input(3)) {
@@ -179,7 +196,7 @@ class Walk {
     gemm.k = e_.inputs;
     gemm.a = c_.input(0).data<float>();
     gemm.a_row_stride = e_.inputs;
-    gemm.packed_b = packed_w_.get();
+    gemm.packed_b = &packed_w_->at(static_cast<size_t>(d_));
     gemm.c = gates.data();
     gemm.ldc = rows;
     kernels::gemm_f32(gemm);
@@ -252,7 +269,7 @@ class Walk {
   const int64_t d_;
   const bool backwards_;
   Direction direction_;
-  std::unique_ptr<kernels::PackedBF32> packed_w_, packed_r_;
+  Packed packed_w_, packed_r_;
   std::vector<float> h_, cell_, next_h_, next_cell_;
 };
 
@@ -272,6 +289,8 @@ RecurrentRule read_recurrent(const Node& node, int opset, int64_t gates,
   rule.clip = node.float_attribute("clip", 0);
   if (!(rule.clip >= 0)) bad(node, "clip is negative");
   rule.per_direction = defaults.size();
+  rule.packed_w = pack_constant(node, 1);
+  rule.packed_r = pack_constant(node, 2);
   rule.activations =
       read_activations(node, defaults.size() * static_cast<size_t>(rule.directions), defaults);
   return rule;

@@ -22,6 +22,8 @@ struct RecurrentRule {
   float clip = 0;                       // 0: none
   std::vector<Activation> activations;  // `per_direction` for each
   size_t per_direction = 1;
+  // W and R, packed once where they are constants: one of each a direction. Null: pack every run.
+  std::shared_ptr<const std::vector<kernels::PackedBF32>> packed_w, packed_r;
 };
 
 // `defaults` are the activations of one direction. Raises BadModel for impossible attributes,
