@@ -214,6 +214,8 @@ class Folding {
     if (elements == nullptr) return;
     const auto constant = constant_target(*elements, node);
     if (!constant) return;
+    // Its zeros copy, unless they were there before.
+    if (!has_zero(*elements)) node.remove_attribute("allowzero");
     const auto count = static_cast<int64_t>(constant->size());
     node.set_input(1, add_constant(model_, *node.graph(), target->name(),
                                    Tensor::of<int64_t>({count}, *constant)));
@@ -221,21 +223,25 @@ class Folding {
     result_.changed = true;
   }
 
+  static bool has_zero(const Elements& elements) {
+    return std::any_of(elements.begin(), elements.end(),
+                       [](const Element& element) { return element.exact == 0; });
+  }
+
   // A constant target that means the same as `elements`, which are not all known.
   static std::optional<std::vector<int64_t>> constant_target(const Elements& elements,
                                                              const Node& node) {
     const auto& shape = node.input(0)->type.shape;
-    const bool zero_copies = node.int_attribute("allowzero", 0) == 0;
+    const bool zero_copies = node.int_attribute("allowzero", 0) == 0 || !has_zero(elements);
     auto copied = [&](size_t i) {
       return zero_copies && shape && i < shape->size() && !elements[i].symbol.empty() &&
              (*shape)[i].symbol == elements[i].symbol;
     };
     size_t unknown = 0;
-    bool inferred = false, zero = false;
+    bool inferred = false;
     for (const Element& element : elements) {
       unknown += element.exact ? 0 : 1;
       inferred |= element.exact == -1;
-      zero |= element.exact == 0;
     }
     // One unknown extent is best left to Reshape, which needs no symbol to be true for that.
     const bool prefer_copies = unknown > 1 || inferred;
@@ -245,7 +251,7 @@ class Folding {
         target.push_back(*elements[i].exact);
       } else if (prefer_copies && copied(i)) {
         target.push_back(0);
-      } else if (!inferred && (zero_copies || !zero)) {
+      } else if (!inferred && zero_copies) {
         target.push_back(-1);
         inferred = true;
       } else {

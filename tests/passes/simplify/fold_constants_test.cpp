@@ -75,6 +75,22 @@ TEST(FoldConstants, CopiesUnknownExtentsFromTheirPlaces) {
   EXPECT_EQ(to_int64s(*reshape->input(1)->constant()), (std::vector<int64_t>{0, 0, 2, 2}));
 }
 
+// [N, -1] where a zero would mean zero: no zero is meant, so it may as well copy.
+TEST(FoldConstants, CopiesBesideAnInferredExtent) {
+  const Model before = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {Dim::named("N"), 3, 4});
+    Value* batch = b.node("batch", "Shape", {x}, {{"end", int64_t{1}}});
+    Value* rest = b.ints("rest", {-1});
+    Value* target = b.node("target", "Concat", {batch, rest}, {{"axis", int64_t{0}}});
+    b.output(b.node("y", "Reshape", {x, target}, {{"allowzero", int64_t{1}}}));
+  });
+  const Model model = run_checked(before, "fold-constants");
+  const Node* reshape = model.graph->outputs()[0]->producer();
+  ASSERT_NE(reshape->input(1)->constant(), nullptr);
+  EXPECT_EQ(to_int64s(*reshape->input(1)->constant()), (std::vector<int64_t>{0, -1}));
+  EXPECT_EQ(reshape->attribute("allowzero"), nullptr);
+}
+
 // Swapped, the two unknown extents are in no place to be copied from.
 TEST(FoldConstants, LeavesATargetOfTwoUnknowns) {
   expect_untouched(
