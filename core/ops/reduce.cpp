@@ -168,10 +168,9 @@ class Reducer {
 template <typename Op>
 void reduce_to(KernelContext& c, const ReduceSpec& spec) {
   const Tensor& x = c.input(0);
-  const auto axes = spec.axes(c);
-  if (!axes) return c.set_output(0, x);
-  const ReduceAxes layout(x.shape(), *axes);
-  const Dims shape = reduced_shape(x.shape(), *axes, spec.keepdims);
+  const std::vector<int64_t> axes = spec.axes(c);
+  const ReduceAxes layout(x.shape(), axes);
+  const Dims shape = reduced_shape(x.shape(), axes, spec.keepdims);
   auto run = [&]<typename T>(TypeTag<T>) {
     T* out = c.output(0, x.dtype(), shape).template mutable_data<T>();
     Reducer<Op, T>(layout, x.data<T>(), out).run();
@@ -219,11 +218,10 @@ void log_sum_exp(KernelContext& c, const Tensor& x, const ReduceAxes& layout, co
 Kernel log_sum_exp_kernel(const Node& node, int opset) {
   return [spec = ReduceSpec(node, opset)](KernelContext& c) {
     const Tensor& x = c.input(0);
-    const auto axes = spec.axes(c);
-    if (!axes) return c.set_output(0, x);
+    const std::vector<int64_t> axes = spec.axes(c);
     dispatch(c, FloatTypes{}, x.dtype(), [&]<typename T>(TypeTag<T>) {
-      log_sum_exp<T>(c, x, ReduceAxes(x.shape(), *axes),
-                     reduced_shape(x.shape(), *axes, spec.keepdims));
+      log_sum_exp<T>(c, x, ReduceAxes(x.shape(), axes),
+                     reduced_shape(x.shape(), axes, spec.keepdims));
     });
   };
 }

@@ -30,12 +30,12 @@ ReduceSpec::ReduceSpec(const Node& node, int opset)
   if (!axes_in_input) attribute_axes = node.ints_attribute("axes").value_or(attribute_axes);
 }
 
-std::optional<std::vector<int64_t>> ReduceSpec::axes(const KernelContext& c) const {
+std::vector<int64_t> ReduceSpec::axes(const KernelContext& c) const {
   const int64_t rank = c.input(0).rank();
   std::vector<int64_t> given = attribute_axes;
   if (axes_in_input && c.has_input(1)) given = to_int64s(c.input(1));
   if (!given.empty()) return normalized(c, std::move(given), rank);
-  if (axes_in_input && noop_with_empty_axes) return std::nullopt;
+  if (axes_in_input && noop_with_empty_axes) return {};
   return all_axes(rank);
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "core/ops/op.h"
@@ -14,9 +13,9 @@ namespace dwindle {
 struct ReduceSpec {
   ReduceSpec(const Node& node, int opset);
 
-  // In [0, rank), in order, each once. None: nothing is reduced, the data passes through. Raises
-  // BadModel where an axis is out of range.
-  std::optional<std::vector<int64_t>> axes(const KernelContext& c) const;
+  // In [0, rank), in order, each once. Empty: every element is reduced by itself. Raises BadModel
+  // where an axis is out of range.
+  std::vector<int64_t> axes(const KernelContext& c) const;
 
   bool keepdims;
   bool noop_with_empty_axes;
