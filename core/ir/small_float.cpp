@@ -55,9 +55,12 @@ int encode_power(float value, SmallFloatRounding rounding) {
   const uint32_t mantissa = bits & 0x7fffffu;
   const auto exponent = static_cast<int>((bits >> 23) & 0xffu);
   if (exponent == 0xff) return 0xff;
-  // A subnormal float's unit is that of exponent 1, and 2^-127 (code 0) is half of that.
-  const bool above_half = exponent > 0 ? mantissa >= 0x400000u : mantissa > 0x400000u;
-  const bool up = rounding.power == PowerRounding::kUp        ? mantissa > 0
+  // A subnormal float's unit is that of exponent 1, and 2^-127 (code 0) is half of that: exact
+  // itself, and E8M0_MIN for all below it by the table of ONNX's Cast.
+  const bool above_least = mantissa > 0x400000u;
+  const bool above_power = exponent > 0 ? mantissa > 0 : above_least;
+  const bool above_half = exponent > 0 ? mantissa >= 0x400000u : above_least;
+  const bool up = rounding.power == PowerRounding::kUp        ? above_power
                   : rounding.power == PowerRounding::kNearest ? above_half
                                                               : false;
   if (up && exponent == 0xfe && rounding.saturate) return 0xfe;

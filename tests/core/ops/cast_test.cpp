@@ -79,6 +79,12 @@ TEST(CastTest, PowersOfTwoRoundUpByDefault) {
   EXPECT_EQ(through(DType::kFloat8E8M0, {1, 1.1f, 3, 4}), (std::vector<float>{1, 2, 4, 4}));
 }
 
+// E8M0's least number is a subnormal float: exact itself, and what smaller numbers become.
+TEST(CastTest, TheLeastPowerOfTwoIsASubnormalFloat) {
+  EXPECT_EQ(through(DType::kFloat8E8M0, {0x1p-127f, 0x1p-128f, 0, 0x1.8p-127f, 0x1p-126f}),
+            (std::vector<float>{0x1p-127f, 0x1p-127f, 0x1p-127f, 0x1p-126f, 0x1p-126f}));
+}
+
 TEST(CastTest, StringsAndNumbers) {
   const Tensor x = Tensor::strings({3}, {"1.5", "-inf", "12"});
   const auto values = to_floats(cast(x, DType::kFloat));
