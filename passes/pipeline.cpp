@@ -6,6 +6,7 @@
 #include "core/ir/print.h"
 #include "core/ir/verify.h"
 #include "core/support/error.h"
+#include "core/support/interrupt.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -35,14 +36,13 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
   std::vector<PassReport> reports;
   for (size_t i = 0; i < recipe.steps.size(); ++i) {
     const Step& step = recipe.steps[i];
+    check_interrupted();
     if (context.progress != nullptr) context.progress->update(step.pass, i, recipe.steps.size());
     PassReport& report = reports.emplace_back();
     report.pass = step.pass;
     const auto start = Clock::now();
     try {
       run_step(model, step, context, options, report);
-    } catch (const Interrupted&) {
-      throw;
     } catch (const BadModel& error) {
       throw BadModel(blame(recipe, i) + error.what());
     } catch (const BadData& error) {

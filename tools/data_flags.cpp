@@ -2,8 +2,6 @@
 
 #include <cstdlib>
 
-#include "tools/interrupt.h"
-
 namespace dwindle::cli {
 namespace {
 
@@ -47,7 +45,7 @@ void add_data_flags(CLI::App& app, DataFlags& flags, const std::string& name, bo
 }
 
 std::unique_ptr<Dataset> open(const DataFlags& flags, const Model& model) {
-  return interruptible(open_dataset(flags.path, model, flags.options));
+  return open_dataset(flags.path, model, flags.options);
 }
 
 std::vector<std::string> join_numbers(const std::vector<std::string>& arguments) {

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "tools/interrupt.h"
-
 namespace dwindle::cli {
 namespace {
 
@@ -32,7 +30,6 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::update(std::string_view stage, size_t done, size_t total) {
-  check_interrupted();
   if (!terminal_) return;
   const auto now = std::chrono::steady_clock::now();
   if (now < next_) return;

@@ -8,7 +8,6 @@
 
 namespace dwindle::cli {
 
-// Its update() also raises Interrupted where the user has pressed Ctrl-C.
 class ProgressBar : public Progress {
  public:
   ProgressBar();

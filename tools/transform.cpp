@@ -32,8 +32,6 @@ std::string Transform::check(bool must_match) const {
   SameOutputs result;
   try {
     result = same_outputs(original_, model_);
-  } catch (const Interrupted&) {
-    throw;
   } catch (const Unsupported& error) {
     throw Unsupported(std::string(error.what()) +
                       ". So the result cannot be checked against the original; --no-check writes "

@@ -4,6 +4,7 @@
 
 #include "core/runtime/half_bridge.h"
 #include "core/support/error.h"
+#include "core/support/interrupt.h"
 
 namespace dwindle {
 namespace {
@@ -174,7 +175,9 @@ std::vector<Tensor> GraphPlan::run(std::vector<Tensor> inputs, Frame* parent) co
     // An input that is not fed keeps its initializer.
     if (inputs[i].defined()) store(frame, slots_.at(value), value, std::move(inputs[i]));
   }
+  check_interrupted();  // also where a loop's body has no nodes
   for (const Step& step : steps_) {
+    check_interrupted();
     try {
       run_step(step, frame);
     } catch (const BadModel& error) {

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "core/runtime/half_bridge.h"
+#include "core/support/interrupt.h"
 
 namespace dwindle {
 namespace {
@@ -27,6 +28,7 @@ std::optional<std::vector<Tensor>> run_node(const Node& node, int opset,
   if (row == nullptr || row->kernel == nullptr || !node.nested_graphs().empty()) {
     return std::nullopt;
   }
+  check_interrupted();
   const Kernel kernel = row->kernel(node, opset);
   NodeContext context(node, inputs);
   if (row->half == HalfFloats::kViaFloat) context.widen_halves();

@@ -1,12 +1,13 @@
 // The errors that Dwindle raises. Libraries throw them and never print or exit.
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
 namespace dwindle {
 
-// Base of all errors. `what()` says what is wrong, where, and what to do about it.
+// Base of all errors but Interrupted. `what()` says what is wrong, where, and what to do about it.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -48,10 +49,11 @@ class IoError : public Error {
   using Error::Error;
 };
 
-// The user asked to stop. Nothing has been written.
-class Interrupted : public Error {
+// The user asked to stop. Nothing has been written. Not an Error: what handles those and goes on
+// must not go on here.
+class Interrupted : public std::exception {
  public:
-  Interrupted() : Error("interrupted") {}
+  const char* what() const noexcept override { return "interrupted"; }
 };
 
 }  // namespace dwindle

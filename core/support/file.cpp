@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "core/support/error.h"
+#include "core/support/interrupt.h"
 
 namespace dwindle {
 namespace {
@@ -100,8 +101,8 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    // One call moves at most 2 GB on Linux.
-    const size_t chunk = std::min(bytes.size(), size_t{1} << 30);
+    check_interrupted();
+    const size_t chunk = std::min(bytes.size(), size_t{1} << 26);
     const ssize_t written = ::write(descriptor_, bytes.data(), chunk);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail("write", path_, errno);

@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "core/support/interrupt.h"
+
 namespace dwindle {
 namespace {
 
@@ -42,7 +44,10 @@ void parallel_for(int64_t count, int64_t grain,
   }
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, count, static_cast<size_t>(std::max<int64_t>(grain, 1))),
-      [&](const tbb::blocked_range<int64_t>& range) { body(range.begin(), range.end()); });
+      [&](const tbb::blocked_range<int64_t>& range) {
+        check_interrupted();
+        body(range.begin(), range.end());
+      });
 }
 
 }  // namespace dwindle

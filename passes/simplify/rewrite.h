@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/ir/model.h"
+#include "core/support/interrupt.h"
 
 namespace dwindle::passes {
 
@@ -58,7 +59,10 @@ bool erase_if_unused(Node& node);
 template <typename Visit>
 void for_each_node(Graph& graph, Visit&& visit) {
   for_each_graph(graph, [&](Graph& one) {
-    for (Node* node : one.nodes()) visit(*node);
+    for (Node* node : one.nodes()) {
+      check_interrupted();
+      visit(*node);
+    }
     one.sweep();
   });
 }

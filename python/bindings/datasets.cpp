@@ -4,6 +4,7 @@
 #include "core/runtime/compare.h"
 #include "core/support/error.h"
 #include "python/bindings/arrays.h"
+#include "python/bindings/released_gil.h"
 
 namespace py = pybind11;
 
@@ -130,7 +131,7 @@ std::unique_ptr<Dataset> to_dataset(py::object data, const Model& model,
                                     const DatasetOptions& options) {
   if (py::isinstance<py::str>(data) || py::hasattr(data, "__fspath__")) {
     const auto path = py::module_::import("os").attr("fspath")(data).cast<std::string>();
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     return open_dataset(path, model, options);
   }
   if (!options.mean.empty() || !options.std.empty() || !options.layout.empty()) {

@@ -6,6 +6,7 @@
 #include "core/onnx/onnx.h"
 #include "core/support/error.h"
 #include "python/bindings/arrays.h"
+#include "python/bindings/released_gil.h"
 
 namespace py = pybind11;
 
@@ -78,7 +79,7 @@ py::array initializer(const PyModel& self, const std::string& name) {
 }
 
 std::shared_ptr<PyModel> load(const std::filesystem::path& path) {
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   return std::make_shared<PyModel>(load_model(path));
 }
 
@@ -92,7 +93,7 @@ void save(const PyModel& self, const std::filesystem::path& path,
   } else if (external_data != "auto") {
     throw BadOption("external_data is 'auto', 'never' or 'always', not '" + external_data + "'");
   }
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   save_model(self.model(), path, where);
 }
 
@@ -105,7 +106,7 @@ std::shared_ptr<PyModel> from_onnx(py::handle proto, const std::filesystem::path
   }
   const auto view = py::reinterpret_borrow<py::buffer>(encoded).request();
   const auto size = static_cast<size_t>(view.size * view.itemsize);
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   return std::make_shared<PyModel>(
       parse_model({static_cast<const std::byte*>(view.ptr), size}, folder));
 }
@@ -113,7 +114,7 @@ std::shared_ptr<PyModel> from_onnx(py::handle proto, const std::filesystem::path
 py::bytes to_bytes(const PyModel& self) {
   std::string bytes;
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     bytes = serialize_model(self.model());
   }
   return py::bytes(bytes);
@@ -137,7 +138,7 @@ py::dict run(PyModel& self, py::handle feeds) {
   const TensorMap inputs = to_tensors(feeds);
   TensorMap outputs;
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     outputs = self.run(inputs);
   }
   return to_arrays(std::move(outputs));

@@ -14,6 +14,7 @@
 #include "python/bindings/datasets.h"
 #include "python/bindings/model.h"
 #include "python/bindings/progress.h"
+#include "python/bindings/released_gil.h"
 
 namespace py = pybind11;
 
@@ -72,7 +73,7 @@ DatasetOptions to_dataset_options(const py::dict& given) {
 PyModelPtr simplify(py::handle model, bool check, py::object progress) {
   const PyModelPtr original = to_model(model);
   PythonProgress reporter(std::move(progress));
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   verify(original->model());
   Model result = original->model().clone();
   passes::PassContext context{nullptr, &reporter};
@@ -91,7 +92,7 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
                           std::optional<double> max_drop, const py::object& progress) {
   const std::unique_ptr<Dataset> data = to_dataset(calib, original->model(), data_options);
   PythonProgress reporter(progress);
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   verify(original->model());
   Model result = original->model().clone();
   passes::ProofOptions proof;
@@ -127,7 +128,7 @@ PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py
                           progress);
   }
   PythonProgress reporter(progress);
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   verify(original->model());
   Model result = original->model().clone();
   passes::PassContext context{nullptr, &reporter};
@@ -165,7 +166,7 @@ py::list compare(const py::list& models, const std::vector<std::string>& names,
   PythonProgress reporter(progress);
   std::vector<ModelScore> scores;
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     scores = compare_models(named, *dataset, {.latency_runs = runs}, &reporter);
   }
   return scores_to_python(scores);

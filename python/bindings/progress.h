@@ -1,4 +1,4 @@
-// Progress for Python: calls a callable, and lets Ctrl-C end long work.
+// Progress for Python: calls a callable.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,8 +9,7 @@
 
 namespace dwindle {
 
-// Takes the GIL at most every 50 ms, checks signals (what a handler raised ends the work) and calls
-// `callback(stage, done, total)` unless it is None.
+// Takes the GIL at most every 50 ms and calls `callback(stage, done, total)` unless it is None.
 class PythonProgress : public Progress {
  public:
   explicit PythonProgress(pybind11::object callback) : callback_(std::move(callback)) {}

@@ -66,6 +66,24 @@ def make_indecisive():
     return model
 
 
+def make_endless_loop():
+    """y = x after 2**63 - 1 turns of a Loop that negates."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    turn = helper.make_tensor_value_info("i", TensorProto.INT64, [])
+    going, still = (helper.make_tensor_value_info(n, TensorProto.BOOL, []) for n in ("g", "s"))
+    before, after = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in "ab")
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["g"], ["s"]), helper.make_node("Neg", ["a"], ["b"])],
+        "body",
+        [turn, going, before],
+        [still, after],
+    )
+    trips = numpy_helper.from_array(np.array(2**63 - 1), "trips")
+    loop = helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)
+    graph = helper.make_graph([loop], "endless", [x], [y], [trips])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def make_identity(**inputs):
     """One Identity an input, given as name=(dtype, shape)."""
     nodes, ins, outs = [], [], []

@@ -11,7 +11,13 @@ import dwindle
 import numpy as np
 import onnx
 import pytest
-from conftest import command_path, make_classifier, make_indecisive, samples
+from conftest import (
+    command_path,
+    make_classifier,
+    make_endless_loop,
+    make_indecisive,
+    samples,
+)
 from onnx import TensorProto, helper
 
 DONE, FAILED, USAGE, BOUND_MISSED = 0, 1, 2, 3
@@ -328,3 +334,31 @@ def test_ctrl_c(tmp_path):
     assert process.returncode == 130
     assert error == "dwindle: error: interrupted\n"
     assert sorted(os.listdir(tmp_path)) == files
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_an_endless_loop(tmp_path, number):
+    command = command_path()
+    if command is None:
+        pytest.skip("the command dwindle is not installed")
+    onnx.save(make_endless_loop(), tmp_path / "m.onnx")
+    (tmp_path / "out.onnx").write_bytes(b"precious")
+    files = sorted(os.listdir(tmp_path))
+    process = subprocess.Popen(
+        [command, "simplify", "m.onnx", "out.onnx"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        time.sleep(0.5)
+        assert process.poll() is None  # the proof runs
+        process.send_signal(number)
+        _, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    assert error == "dwindle: error: interrupted\n"
+    assert sorted(os.listdir(tmp_path)) == files
+    assert (tmp_path / "out.onnx").read_bytes() == b"precious"

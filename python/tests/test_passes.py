@@ -12,7 +12,7 @@ import dwindle
 import numpy as np
 import onnx
 import pytest
-from conftest import make_indecisive, samples
+from conftest import make_endless_loop, make_indecisive, samples
 
 
 def test_simplify_returns_a_new_model(classifier):
@@ -213,6 +213,42 @@ def test_ctrl_c_ends_calibration(classifier_path, pause, data):
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert rest == "interrupted\n"
+    assert process.returncode == 0
+
+
+ENDLESS = """
+import sys
+import numpy as np
+import dwindle
+
+model = dwindle.load(sys.argv[1])
+print("started", flush=True)
+try:
+    {call}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["model.run({'x': np.ones(1, np.float32)})", "dwindle.simplify(model)"]
+)
+def test_ctrl_c_ends_an_endless_loop(tmp_path, call):
+    onnx.save(make_endless_loop(), tmp_path / "m.onnx")
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS.format(call=call), str(tmp_path / "m.onnx")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "started\n"
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
     finally:
         process.kill()
     assert rest == "interrupted\n"

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/support/error.h"
+#include "core/support/interrupt.h"
 #include "tests/support/graph_builder.h"
 
 namespace dwindle::passes {
@@ -47,6 +48,21 @@ TEST(Pipeline, NamesThePassAndThoseBefore) {
               0u)
         << what;
   }
+}
+
+// Folding runs nodes, and takes their errors for nodes that cannot be folded: this is none.
+TEST(Pipeline, StopsWhereItIsInterrupted) {
+  Model model = testing::make_model([](testing::GraphBuilder& b) {
+    Value* x = b.floats("x", {1}, {1});
+    for (int i = 0; i < 200; ++i) x = b.node("v" + std::to_string(i), "Neg", {x});
+    b.output(b.node("y", "Add", {x, b.input("in", {1})}));
+  });
+  static int calls = 0;
+  InterruptScope scope([] {
+    if (++calls == 100) throw Interrupted();
+  });
+  PassContext context;
+  EXPECT_THROW(run_recipe(model, {{{"fold-constants", {}}}}, context), Interrupted);
 }
 
 }  // namespace
