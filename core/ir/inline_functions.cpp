@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <unordered_set>
 
 #include "core/support/error.h"
 
 namespace dwindle {
 namespace {
+
+constexpr int64_t kCountedNodes = int64_t{1} << 60;  // where counting stops
 
 using FunctionKey = std::tuple<std::string, std::string, std::string>;
 
@@ -21,7 +24,10 @@ class Inliner {
 
   InlineResult run() {
     // Bodies first, so that a copy of a body has no calls left.
-    for (Function& function : model_.functions) flatten(function);
+    const std::vector<Function*> order = callees_first();
+    check_sizes(order);
+    for (Function* function : order) inline_into(*function->graph);
+    result_.calls = 0;  // counted where they end up in the model's graph
     inline_into(*model_.graph);
     for (const Function& function : model_.functions) merge_opsets(function);
     drop_domains();
@@ -30,26 +36,75 @@ class Inliner {
   }
 
  private:
-  const Function* function_of(const Node& node) const {
+  Function* function_of(const Node& node) const {
     auto it = functions_.find({node.domain, node.op_type, node.overload});
     return it == functions_.end() ? nullptr : it->second;
   }
 
-  void flatten(Function& function) {
-    if (flat_.contains(&function)) return;
-    if (!open_.insert(&function).second) {
-      throw BadModel("local function '" + function.name + "' calls itself");
-    }
-    for_each_graph(*function.graph, [&](Graph& graph) {
-      for (Node* node : graph.nodes()) {
-        if (const Function* called = function_of(*node)) flatten(const_cast<Function&>(*called));
+  // Every function behind all that it calls. Without recursion: files may nest calls deeply.
+  std::vector<Function*> callees_first() const {
+    std::vector<Function*> order, stack;
+    std::unordered_set<const Function*> open, done;
+    for (Function& root : model_.functions) stack.push_back(&root);
+    while (!stack.empty()) {
+      Function* function = stack.back();
+      if (done.contains(function)) {
+        stack.pop_back();
+      } else if (open.insert(function).second) {
+        for_each_graph(*function->graph, [&](Graph& graph) {
+          for (Node* node : graph.nodes()) {
+            Function* called = function_of(*node);
+            if (called == nullptr || done.contains(called)) continue;
+            if (open.contains(called)) {
+              throw BadModel("local function '" + called->name + "' calls itself");
+            }
+            stack.push_back(called);
+          }
+        });
+      } else {
+        stack.pop_back();
+        open.erase(function);
+        done.insert(function);
+        order.push_back(function);
       }
-    });
-    const int64_t calls = result_.calls;
-    inline_into(*function.graph);
-    result_.calls = calls;  // counted where they end up in the model's graph
-    open_.erase(&function);
-    flat_.insert(&function);
+    }
+    return order;
+  }
+
+  // Bodies that call each other a few times each grow as a power of their number: counted first.
+  void check_sizes(const std::vector<Function*>& order) const {
+    std::unordered_map<const Function*, int64_t> sizes;
+    int64_t all = 0;
+    auto size_of = [&](Graph& outermost, const Function** largest) {
+      int64_t nodes = 0, most = 0;
+      for_each_graph(outermost, [&](Graph& graph) {
+        for (const Node* node : graph.nodes()) {
+          const Function* called = function_of(*node);
+          const int64_t size = called == nullptr ? 1 : sizes.at(called);
+          nodes = std::min(nodes + size, kCountedNodes);
+          if (called != nullptr && size > most) {
+            most = size;
+            *largest = called;
+          }
+        }
+      });
+      return nodes;
+    };
+    auto check = [&](int64_t nodes, const Function& function) {
+      all = std::min(all + nodes, kCountedNodes);
+      if (all <= kMostInlinedNodes) return;
+      throw Unsupported("local function '" + function.name + "': inlining its calls would take " +
+                        (all < kCountedNodes ? "" : "at least ") + std::to_string(all) +
+                        " nodes, more than the " + std::to_string(kMostInlinedNodes) +
+                        " that are supported");
+    };
+    for (const Function* function : order) {
+      const Function* largest = nullptr;
+      check(sizes[function] = size_of(*function->graph, &largest), *function);
+    }
+    const Function* largest = nullptr;
+    const int64_t nodes = size_of(*model_.graph, &largest);
+    if (largest != nullptr) check(nodes, *largest);
   }
 
   void inline_into(Graph& outermost) {
@@ -192,7 +247,6 @@ class Inliner {
 
   Model& model_;
   std::map<FunctionKey, Function*> functions_;
-  std::set<const Function*> open_, flat_;
   InlineResult result_;
 };
 

@@ -5,6 +5,7 @@
 #include "core/ir/verify.h"
 #include "core/runtime/float_executor.h"
 #include "core/support/error.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/expect_pass.h"
 #include "tests/support/graph_builder.h"
 
@@ -115,6 +116,70 @@ TEST(InlineFunctions, WorksInNestedGraphs) {
   model.opsets["local"] = 1;
   model.functions = std::move(make_calls().functions);
   EXPECT_TRUE(run_checked(model, "inline-functions").functions.empty());
+}
+
+// f0 = Neg; f(i + 1)(x) = f(i)(f(i)(x)): as many nodes as a power of the depth.
+Model make_doubling(int depth) {
+  Model model = make_model([&](GraphBuilder& b) {
+    Value* y = b.node("y", "f" + std::to_string(depth), {b.input("x", {3})});
+    make_local(b.graph());
+    b.output(y);
+  });
+  model.opsets["local"] = 1;
+  for (int i = depth; i >= 0; --i) {
+    model.functions.push_back(make_function("f" + std::to_string(i), [&](GraphBuilder& b) {
+      Value* x = untyped_input(b, "x");
+      if (i == 0) return b.output(b.node("y", "Neg", {x}));
+      for (const char* name : {"h", "y"}) {
+        x = b.node(name, "f" + std::to_string(i - 1), {x});
+        make_local(b.graph());
+      }
+      b.output(x);
+    }));
+  }
+  return model;
+}
+
+TEST(InlineFunctions, RefusesWhatGrowsBeyondMeasure) {
+  Model small = make_doubling(3);
+  EXPECT_EQ(inline_functions(small).calls, 1);
+  EXPECT_EQ(small.graph->num_nodes(), 8u);
+  for (int depth : {40, 100}) {
+    Model model = make_doubling(depth);
+    expect_error<Unsupported>("local function 'f19': inlining its calls would take 1048575 nodes",
+                              [&] { inline_functions(model); });
+    expect_error<Unsupported>("local function 'f19'", [&] { FloatExecutor executor(model); });
+  }
+}
+
+TEST(InlineFunctions, NamesTheFunctionThatTheGraphCallsTooOften) {
+  Model model = make_doubling(17);
+  GraphBuilder b(*model.graph);
+  for (int i = 0; i < 8; ++i) {
+    b.output(b.node("z" + std::to_string(i), "f17", {model.graph->inputs()[0]}));
+    make_local(b.graph());
+  }
+  expect_error<Unsupported>("local function 'f17'", [&] { inline_functions(model); });
+}
+
+// As deep as a file may have it.
+TEST(InlineFunctions, CallsNestDeeply) {
+  constexpr int kDepth = 20000;
+  Model model = make_model([&](GraphBuilder& b) {
+    Value* y = b.node("y", "f" + std::to_string(kDepth), {b.input("x", {3})});
+    make_local(b.graph());
+    b.output(y);
+  });
+  model.opsets["local"] = 1;
+  for (int i = kDepth; i >= 0; --i) {
+    model.functions.push_back(make_function("f" + std::to_string(i), [&](GraphBuilder& b) {
+      b.node("y", i == 0 ? "Neg" : "f" + std::to_string(i - 1), {untyped_input(b, "x")});
+      if (i > 0) make_local(b.graph());
+      b.output(b.graph().last_node()->output());
+    }));
+  }
+  inline_functions(model);
+  EXPECT_EQ(ops_of(*model.graph), "Neg");
 }
 
 }  // namespace
