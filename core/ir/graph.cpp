@@ -7,6 +7,28 @@
 #include "core/support/error.h"
 
 namespace dwindle {
+namespace {
+
+// Whether `graph` itself has `value` as an output.
+bool lists(const Graph& graph, const Value* value) {
+  if (!value->is_graph_output()) return false;
+  return std::find(graph.outputs().begin(), graph.outputs().end(), value) != graph.outputs().end();
+}
+
+// Graphs nested in `outermost` may hand out its values as they are.
+void replace_nested_outputs(Graph& outermost, const Value* old, Value* by) {
+  for_each_graph(outermost, [&](Graph& graph) {
+    if (&graph == &outermost || !lists(graph, old)) return;
+    // A graph lists a value once.
+    Value* output = lists(graph, by) ? graph.add_node("Identity", {by})->output() : by;
+    output->type = by->type;
+    for (size_t i = 0; i < graph.outputs().size(); ++i) {
+      if (graph.outputs()[i] == old) graph.set_output(i, output);
+    }
+  });
+}
+
+}  // namespace
 
 Graph::~Graph() {
   // Last to first: users go before what they use, and all nodes before the values.
@@ -162,14 +184,17 @@ void Graph::erase(Value* value) {
 
 bool Graph::can_replace(const Value* old, const Value* by) const {
   if (old->graph_outputs_ == 0) return true;
-  return old->graph_ == by->graph_ && by->producer_ != nullptr && by->graph_outputs_ == 0 &&
-         !by->graph_input_;
+  if (old->graph_ == by->graph_ && by->producer_ != nullptr && by->graph_outputs_ == 0 &&
+      !by->graph_input_) {
+    return true;
+  }
+  return !lists(*old->graph_, old);
 }
 
 void Graph::replace(Value* old, Value* by) {
   if (old == by) return;
   // An input that is handed out as an output stays that: only its readers change.
-  const bool outputs_move = old->graph_outputs_ > 0 && !old->graph_input_;
+  const bool listed = lists(*this, old), outputs_move = listed && !old->graph_input_;
   if (outputs_move && !can_replace(old, by)) {
     Node* identity = add_node("Identity", {by});
     // The new node must come before the uses of its output and after `by` is defined.
@@ -181,6 +206,7 @@ void Graph::replace(Value* old, Value* by) {
     const Use use = old->uses_.back();
     use.node->set_input(use.input, by);
   }
+  if (old->graph_outputs_ > (listed ? 1 : 0)) replace_nested_outputs(*this, old, by);
   if (!outputs_move) return;
   for (size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i] == old) set_output(i, by);

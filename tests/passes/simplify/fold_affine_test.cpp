@@ -58,5 +58,23 @@ TEST(FoldAffine, WorksInNestedGraphs) {
   EXPECT_EQ(ops_of(*model.graph->last_node()->graph_attribute("then_branch")), "Conv");
 }
 
+// The sum is read by a nested graph's list of outputs alone: either both change or nothing does.
+TEST(FoldAffine, BranchesThatHandOutTheSumFollow) {
+  const Model before = make_model([](GraphBuilder& b) {
+    Value* condition = b.input("condition", {}, DType::kBool);
+    Value* m = b.node("m", "MatMul", {b.input("x", {3, 4}), b.ramp("w", {4, 4})});
+    Value* sum = b.node("s", "Add", {m, b.ramp("k", {4})});
+    const auto outputs = b.nodes({"y", "z"}, "If", {condition});
+    for (const char* branch : {"then_branch", "else_branch"}) {
+      GraphBuilder inner = b.nested(branch);
+      inner.output(sum);
+      inner.output(inner.node(std::string("n_") + branch, "Neg", {sum}));
+    }
+    for (Value* output : outputs) b.output(output);
+  });
+  const Model model = run_checked(before, "fold-affine");
+  EXPECT_EQ(ops_of(*model.graph), "Gemm If");
+}
+
 }  // namespace
 }  // namespace dwindle::testing
