@@ -26,6 +26,8 @@ bool fuse(Node& add, size_t bias_input) {
   const bool fits = row->rank() == 1 || (row->rank() == 2 && row->shape()[0] == 1);
   if (!fits || row->shape().back() != columns) return false;
   if (!bypass(*add.output(), *product->output())) return false;
+  // Only there is the bias sure to be defined: a Constant node may stand between the two.
+  add.graph()->move_before(product, &add);
   product->op_type = "Gemm";
   product->add_input(add.input(bias_input));
   return true;

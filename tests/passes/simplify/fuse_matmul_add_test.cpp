@@ -32,6 +32,42 @@ TEST(FuseMatMulAdd, LeavesMoreAxesAndOtherSums) {
   expect_untouched(product_and_sum({3, 4}, {1, 1, 5}), "fuse-matmul-add");
 }
 
+// The bias may be defined behind the product.
+Value* sum_with_late_bias(GraphBuilder& b, Value* x) {
+  Value* m = b.node("m", "MatMul", {x, b.ramp("w", {4, 4})});
+  Value* k = b.node("k", "Constant", {}, {{"value", Tensor::of<float>({4}, {1, 2, 3, 4})}});
+  return b.node("s", "Add", {m, k});
+}
+
+TEST(FuseMatMulAdd, StandsBehindItsBias) {
+  const Model before = make_model([](GraphBuilder& b) {
+    b.output(b.node("y", "Relu", {sum_with_late_bias(b, b.input("x", {3, 4}))}));
+  });
+  const Model model = run_checked(before, "fuse-matmul-add");
+  EXPECT_EQ(ops_of(*model.graph), "Constant Gemm Relu");
+}
+
+TEST(FuseMatMulAdd, StandsBehindItsBiasInNestedGraphs) {
+  const Model before = make_nested_model(
+      {3, 4}, [](GraphBuilder& b, Value* x) { b.output(sum_with_late_bias(b, x)); });
+  const Model model = run_checked(before, "fuse-matmul-add");
+  EXPECT_EQ(ops_of(*model.graph->last_node()->graph_attribute("then_branch")), "Constant Gemm");
+}
+
+// A branch may hand out what is computed outside of it, which is a use as any other.
+TEST(FuseMatMulAdd, BranchesThatHandOutTheSumFollow) {
+  const Model before = make_model([](GraphBuilder& b) {
+    Value* condition = b.input("condition", {}, DType::kBool);
+    Value* sum = sum_with_late_bias(b, b.input("x", {3, 4}));
+    b.output(b.node("y", "If", {condition}));
+    b.nested("then_branch").output(sum);
+    GraphBuilder other = b.nested("else_branch");
+    other.output(other.node("n", "Neg", {sum}));
+  });
+  const Model model = run_checked(before, "fuse-matmul-add");
+  EXPECT_EQ(ops_of(*model.graph), "Constant Gemm If");
+}
+
 TEST(FuseMatMulAdd, WorksInNestedGraphs) {
   const Model before = make_nested_model({3, 4}, [](GraphBuilder& b, Value* x) {
     Value* m = b.node("m", "MatMul", {x, b.ramp("w", {4, 4})});
