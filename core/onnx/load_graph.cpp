@@ -2,6 +2,7 @@
 //
 // All values of a graph are made before its first node, so that nodes may come in any order and
 // nested graphs find the values around them; a name that is still unknown then is defined nowhere.
+#include <algorithm>
 #include <string_view>
 #include <unordered_set>
 
@@ -154,8 +155,9 @@ void GraphLoader::add_graph_output(const std::string& name) {
   if (value == nullptr) {
     throw BadModel("output '" + name + "' of the graph is defined nowhere");
   }
-  for (const Value* other : graph_.outputs()) {
-    if (other == value) throw BadModel("output '" + name + "' of the graph is listed twice");
+  const auto& outputs = graph_.outputs();
+  if (value->is_graph_output() && std::ranges::find(outputs, value) != outputs.end()) {
+    throw BadModel("output '" + name + "' of the graph is listed twice");
   }
   graph_.add_output(value);
 }

@@ -21,26 +21,42 @@ bool is_candidate(const Value& value) {
          value.sparse_initializer() == nullptr && value.tensor_extra.empty();
 }
 
-bool is_visible(const Graph* from, const Value& value) {
-  while (from != nullptr && from != value.graph()) from = from->parent();
-  return from != nullptr;
-}
+// Constants that stay, by graph: of thousands of branches none looks into another.
+class Kept {
+ public:
+  // One that `value` can read and that holds the same; the outermost of several.
+  Value* like(const Value& value, uint64_t hash) const {
+    Value* found = nullptr;
+    for (const Graph* graph = value.graph(); graph != nullptr; graph = graph->parent()) {
+      const auto likely = values_.find(mix(hash, reinterpret_cast<uintptr_t>(graph)));
+      if (likely == values_.end()) continue;
+      for (Value* other : likely->second) {
+        const bool same =
+            other->graph() == graph && value.initializer()->identical(*other->initializer());
+        if (!same) continue;
+        found = other;
+        break;
+      }
+    }
+    return found;
+  }
+  void add(Value& value, uint64_t hash) {
+    values_[mix(hash, reinterpret_cast<uintptr_t>(value.graph()))].push_back(&value);
+  }
+
+ private:
+  std::unordered_map<uint64_t, std::vector<Value*>> values_;
+};
 
 // Merges values that all have the same dtype and shape.
 int64_t merge(const std::vector<Value*>& values) {
-  std::unordered_map<uint64_t, std::vector<Value*>> kept;
+  Kept kept;
   int64_t merged = 0;
   for (Value* value : values) {
-    std::vector<Value*>& likely = kept[hash_of(*value->initializer())];
-    Value* by = nullptr;
-    for (Value* other : likely) {
-      if (!is_visible(value->graph(), *other)) continue;
-      if (!value->initializer()->identical(*other->initializer())) continue;
-      by = other;
-      break;
-    }
+    const uint64_t hash = hash_of(*value->initializer());
+    Value* by = kept.like(*value, hash);
     if (by == nullptr) {
-      likely.push_back(value);
+      kept.add(*value, hash);
       continue;
     }
     value->graph()->replace(value, by);
