@@ -1,7 +1,9 @@
 // Conv, on one to three spatial axes.
 #include <algorithm>
+#include <limits>
 
 #include "core/kernels/conv_f32/conv_f32.h"
+#include "core/ops/clamp.h"
 #include "core/ops/families.h"
 #include "core/ops/window.h"
 #include "core/support/error.h"
@@ -47,7 +49,7 @@ void infer_conv(InferContext& c) {
   c.set_output(0, c.dtype(0), std::move(out));
 }
 
-void conv(KernelContext& c) {
+void conv(KernelContext& c, const ClampBounds& bounds) {
   const Tensor& x = c.input(0);
   const Tensor& w = c.input(1);
   const int64_t groups = c.node().int_attribute("group", 1);
@@ -88,16 +90,25 @@ void conv(KernelContext& c) {
   args.x = x.data<float>();
   args.w = w.data<float>();
   args.y = y.mutable_data<float>();
+  args.min = bounds.min;
+  args.max = bounds.max;
   kernels::conv_f32(args);
 }
 
-Kernel conv_kernel(const Node&, int) { return conv; }
+constexpr ClampBounds kUnbounded{-std::numeric_limits<float>::infinity(),
+                                 std::numeric_limits<float>::infinity()};
+
+Kernel conv_kernel(const Node&, int) { return clamped_conv(kUnbounded); }
 
 const OpRow kRows[] = {
     {"", "Conv", 1, infer_conv, conv_kernel, 1u << 1 | 1u << 2},
 };
 
 }  // namespace
+
+Kernel clamped_conv(const ClampBounds& bounds) {
+  return [bounds](KernelContext& c) { conv(c, bounds); };
+}
 
 std::span<const OpRow> conv_ops() { return kRows; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ops/clamp.h"
 #include "core/runtime/half_bridge.h"
 #include "core/support/error.h"
 #include "core/support/interrupt.h"
@@ -84,6 +85,7 @@ void GraphPlan::prepare(const GraphPlan* parent) {
   if (!missing.empty()) throw Unsupported("no kernel for " + missing);
   for (Value* output : graph_.outputs()) outputs_.push_back(source_of(output));
   plan_releases();
+  merge_clamps();
 }
 
 GraphPlan::Source GraphPlan::source_of(const Value* value) const {
@@ -142,25 +144,51 @@ void GraphPlan::plan_releases() {
   }
 }
 
-void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
-  if (!shared_.watched.empty() && shared_.watched.contains(value)) {
-    shared_.watcher(*value, tensor);
+void GraphPlan::merge_clamps() {
+  std::unordered_map<const Node*, int> places;
+  for (const Step& step : steps_) places.emplace(step.node, static_cast<int>(places.size()));
+  for (Step& step : steps_) {
+    const Value* value = step.node->output();
+    if (!step.node->is("Conv") || value == nullptr) continue;
+    if (value->uses().size() != 1 || value->is_graph_output()) continue;
+    const Use use = value->uses().front();
+    const auto user = places.find(use.node);  // none where it is in a nested graph
+    if (user == places.end() || use.input != 0 || use.node->output() == nullptr) continue;
+    const auto bounds = clamp_bounds(*use.node, opset_of(*shared_.model, *use.node));
+    if (!bounds) continue;
+    step.clamp = user->second;
+    step.clamped = clamped_conv(*bounds);
+    steps_[static_cast<size_t>(step.clamp)].unclamped = value;
   }
+}
+
+bool GraphPlan::is_watched(const Value* value) const {
+  return !shared_.watched.empty() && shared_.watched.contains(value);
+}
+
+void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
+  if (is_watched(value)) shared_.watcher(*value, tensor);
   frame.slots[static_cast<size_t>(slot)] = std::move(tensor);
 }
 
 void GraphPlan::run_step(const Step& step, Frame& frame) const {
+  if (step.unclamped == nullptr || is_watched(step.unclamped)) compute(step, frame);
+  for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
+}
+
+void GraphPlan::compute(const Step& step, Frame& frame) const {
+  const bool clamps = step.clamp >= 0 && !is_watched(step.node->output());
+  const Step& made = clamps ? steps_[static_cast<size_t>(step.clamp)] : step;
   StepContext context(step, frame, shared_);
   if (step.half_via_float) context.widen_halves();
-  step.kernel(context);
+  (clamps ? step.clamped : step.kernel)(context);
   if (step.half_via_float) context.narrow_outputs();
-  for (size_t i = 0; i < step.outputs.size(); ++i) {
-    if (step.outputs[i] < 0) continue;
+  for (size_t i = 0; i < made.outputs.size(); ++i) {
+    if (made.outputs[i] < 0) continue;
     Tensor output = context.take_output(i);
     if (!output.defined()) context.unsupported("output " + std::to_string(i));
-    store(frame, step.outputs[i], step.node->output(i), std::move(output));
+    store(frame, made.outputs[i], made.node->output(i), std::move(output));
   }
-  for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
 }
 
 std::vector<Tensor> GraphPlan::run(std::vector<Tensor> inputs, Frame* parent) const {

@@ -53,12 +53,20 @@ class GraphPlan {
     std::vector<Source> inputs;
     std::vector<int> outputs;   // slots; -1: omitted
     std::vector<int> releases;  // slots not needed after this step
+    // Of a Conv with a Relu or Clip behind it: that step, and the kernel that does both.
+    int clamp = -1;
+    Kernel clamped;
+    // Of that Relu or Clip: the value between the two, which is only made where it is watched.
+    const Value* unclamped = nullptr;
   };
 
   Source source_of(const Value* value) const;
   void add_step(const Node& node, std::string& missing);
   void plan_releases();
+  void merge_clamps();
+  bool is_watched(const Value* value) const;
   void run_step(const Step& step, Frame& frame) const;
+  void compute(const Step& step, Frame& frame) const;
   void store(Frame& frame, int slot, const Value* value, Tensor tensor) const;
 
   const Graph& graph_;
