@@ -14,6 +14,7 @@
 namespace dwindle {
 namespace {
 
+constexpr int64_t kParts = 16;
 int g_threads = 0;  // 0: all cores
 std::unique_ptr<tbb::global_control> g_limit;
 std::mutex g_mutex;
@@ -38,8 +39,17 @@ int num_threads() {
 void parallel_for(int64_t count, int64_t grain,
                   const std::function<void(int64_t begin, int64_t end)>& body) {
   if (count <= 0) return;
-  if (count <= grain || num_threads() == 1) {
+  if (count <= grain) {
     body(0, count);
+    return;
+  }
+  if (num_threads() == 1) {
+    // In parts all the same, between which an interrupt is seen.
+    const int64_t part = std::max(grain, (count + kParts - 1) / kParts);
+    for (int64_t begin = 0; begin < count; begin += part) {
+      check_interrupted();
+      body(begin, std::min(begin + part, count));
+    }
     return;
   }
   tbb::parallel_for(
