@@ -12,8 +12,8 @@ int num_threads();
 
 // Calls `body(begin, end)` over disjoint ranges that cover [0, count), each of at least `grain`
 // items unless count is smaller. The ranges may depend on the number of threads, so `body` must
-// give results that do not depend on where ranges start. Exceptions propagate to the caller, as does
-// Interrupted, which ends large loops between ranges.
+// give results that do not depend on where ranges start. Exceptions propagate to the caller, as
+// does Interrupted, which ends large loops between ranges.
 void parallel_for(int64_t count, int64_t grain,
                   const std::function<void(int64_t begin, int64_t end)>& body);
 
