@@ -1,7 +1,7 @@
 // Normalizations, the softmax family and Dropout.
 //
-// No row is needed for LRN, InstanceNormalization, LpNormalization and MeanVarianceNormalization,
-// whose steps are of dtypes and words alone.
+// No row is needed for LRN, InstanceNormalization and LpNormalization, whose steps are of dtypes
+// and words alone.
 #include "passes/convert/conversion.h"
 
 namespace dwindle::passes {
@@ -94,11 +94,19 @@ void dropout_ratio(const NodeRaise& at) {
   at.node.remove_attribute("ratio");
 }
 
+// The axes have the same default as ever, but ONNX's checker expands the op by its definition, and
+// that of version 13 reads the attribute.
+void mean_variance_axes(const NodeRaise& at) {
+  if (at.node.attribute("axes") != nullptr) return;
+  at.node.set_attribute("axes", std::vector<int64_t>{0, 2, 3});
+}
+
 constexpr Conversion kConversions[] = {
     {"BatchNormalization", 9, batch_norm_spatial},
     {"BatchNormalization", 14, batch_norm_training},
     {"Dropout", 10, dropout_ratio},
     {"Dropout", 12, dropout_ratio},
+    {"MeanVarianceNormalization", 13, mean_variance_axes},
     {"Softmax", 13, softmax_axis},
     {"LogSoftmax", 13, softmax_axis},
     {"Hardmax", 13, softmax_axis},
