@@ -46,6 +46,14 @@ OptionValue checked(const PassRow& row, const OptionSpec& spec, const OptionValu
   if (integer != nullptr && std::holds_alternative<double>(spec.otherwise)) {
     value = static_cast<double>(*integer);
   }
+  if (integer != nullptr && std::holds_alternative<bool>(spec.otherwise) &&
+      (*integer == 0 || *integer == 1)) {
+    value = *integer == 1;
+  }
+  const auto* text = std::get_if<std::string>(&given);
+  if (text != nullptr && std::holds_alternative<std::vector<std::string>>(spec.otherwise)) {
+    value = std::vector<std::string>{*text};
+  }
   if (value.index() != spec.otherwise.index()) {
     throw BadOption("option '" + spec.name + "' of pass '" + std::string(row.name) + "' wants " +
                     kTypeNames[spec.otherwise.index()] + ", got " + kTypeNames[given.index()]);
@@ -65,7 +73,9 @@ Options complete_options(const PassRow& row, const std::map<std::string, OptionV
     if (spec == row.options.end()) unknown_option(row, name);
     values[name] = checked(row, *spec, value);
   }
-  return Options(std::move(values));
+  std::set<std::string> names;
+  for (const auto& [name, value] : given) names.insert(name);
+  return Options(std::move(values), std::move(names));
 }
 
 }  // namespace dwindle::passes

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -32,22 +33,28 @@ struct OptionSpec {
 class Options {
  public:
   Options() = default;
-  explicit Options(std::map<std::string, OptionValue> values) : values_(std::move(values)) {}
+  explicit Options(std::map<std::string, OptionValue> values, std::set<std::string> given = {})
+      : values_(std::move(values)), given_(std::move(given)) {}
 
   template <typename T>
   const T& get(const std::string& name) const {
     return std::get<T>(values_.at(name));
   }
   const std::map<std::string, OptionValue>& values() const { return values_; }
+  // Whether the value was given, not filled in.
+  bool given(const std::string& name) const { return given_.contains(name); }
 
  private:
   std::map<std::string, OptionValue> values_;
+  std::set<std::string> given_;
 };
 
 // What surrounds a run of passes.
 struct PassContext {
   Dataset* calibration = nullptr;  // for passes that need data
   Progress* progress = nullptr;    // may be null
+  // The model before the first pass of the recipe, whose names people know; may be null.
+  const Model* original = nullptr;
 };
 
 struct PassResult {

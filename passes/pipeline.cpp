@@ -18,14 +18,22 @@ std::string blame(const Recipe& recipe, size_t failed) {
   return text + (failed > 0 ? "): " : ": ");
 }
 
-void run_step(Model& model, const Step& step, PassContext& context, const PipelineOptions& options,
-              PassReport& report) {
-  const PassRow& row = find_pass(step.pass);
-  if (row.needs_calibration && context.calibration == nullptr) {
-    throw BadOption("needs calibration data");
+// All passes before the first runs, so that a bad option costs no work.
+std::vector<std::unique_ptr<Pass>> make_passes(const Recipe& recipe, const PassContext& context) {
+  std::vector<std::unique_ptr<Pass>> made;
+  for (const Step& step : recipe.steps) {
+    const PassRow& row = find_pass(step.pass);
+    const Options options = complete_options(row, step.options);
+    if (row.needs_calibration && context.calibration == nullptr) {
+      throw BadOption("pass '" + step.pass + "' needs calibration data");
+    }
+    try {
+      made.push_back(row.make(options));
+    } catch (const BadOption& error) {
+      throw BadOption("pass '" + step.pass + "': " + error.what());
+    }
   }
-  report.result = row.make(complete_options(row, step.options))->run(model, context);
-  if (options.verify && report.result.changed) verify(model);
+  return made;
 }
 
 }  // namespace
@@ -34,6 +42,7 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
                                    const PipelineOptions& options) {
   using Clock = std::chrono::steady_clock;
   std::vector<PassReport> reports;
+  const std::vector<std::unique_ptr<Pass>> passes = make_passes(recipe, context);
   for (size_t i = 0; i < recipe.steps.size(); ++i) {
     const Step& step = recipe.steps[i];
     check_interrupted();
@@ -42,13 +51,15 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
     report.pass = step.pass;
     const auto start = Clock::now();
     try {
-      run_step(model, step, context, options, report);
+      report.result = passes[i]->run(model, context);
+      if (options.verify && report.result.changed) verify(model);
     } catch (const BadModel& error) {
       throw BadModel(blame(recipe, i) + error.what());
     } catch (const BadData& error) {
       throw BadData(blame(recipe, i) + error.what());
     } catch (const BadOption& error) {
-      throw BadOption(blame(recipe, i) + error.what());
+      // The passes before have no part in it.
+      throw BadOption("pass '" + step.pass + "': " + error.what());
     } catch (const Unsupported& error) {
       throw Unsupported(blame(recipe, i) + error.what());
     } catch (const IoError& error) {

@@ -89,7 +89,8 @@ const PassRow& find_pass(std::string_view name) {
     if (row.name == name) return row;
     names.emplace_back(row.name);
   }
-  throw BadOption("there is no pass '" + std::string(name) + "'" + did_you_mean(name, names));
+  throw BadOption("there is no pass '" + std::string(name) + "'" + did_you_mean(name, names, 3) +
+                  " (dwindle passes lists all; in Python: dwindle.passes())");
 }
 
 std::unique_ptr<Pass> make_pass(std::string_view name,

@@ -7,6 +7,7 @@
 
 #include "core/onnx/onnx.h"
 #include "core/runtime/compare.h"
+#include "core/support/error.h"
 #include "tools/data_flags.h"
 #include "tools/progress_bar.h"
 #include "tools/report.h"
@@ -80,6 +81,9 @@ void print_table(const std::vector<ModelScore>& scores) {
 }
 
 int compare(const Arguments& arguments) {
+  if (arguments.options.latency_runs < 0) {
+    throw BadOption(fmt::format("--runs is 0 or more, not {}", arguments.options.latency_runs));
+  }
   std::vector<Model> models;
   for (const std::string& path : arguments.paths) models.push_back(load_model(path));
   std::vector<NamedModel> named;
@@ -108,7 +112,6 @@ Action declare_compare(CLI::App& app) {
   add_data_flags(app, arguments->data, "--data", true);
   app.add_option("--runs", arguments->options.latency_runs,
                  "Timed runs of one sample, by which latency is the median; 0: none")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--json", arguments->json, "As JSON");
   return [arguments] { return compare(*arguments); };

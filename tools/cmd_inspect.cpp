@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/ir/verify.h"
 #include "core/onnx/onnx.h"
 #include "core/onnx/origin.h"
 #include "core/ops/facts.h"
@@ -61,17 +62,18 @@ std::optional<int64_t> macs_after_folding(const Model& model) {
   return count_facts(copy).macs;
 }
 
-Facts facts_of(const Model& model) {
+Facts facts_of(const Model& model, bool valid) {
   Facts facts = count_facts(model);
-  if (!facts.macs) facts.macs = macs_after_folding(model);
+  if (!facts.macs && valid) facts.macs = macs_after_folding(model);
   return facts;
 }
 
 std::string domain_name(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
 
-void print_json(const std::string& path, const Model& model, uint64_t bytes) {
+void print_json(const std::string& path, const Model& model, uint64_t bytes,
+                const std::vector<std::string>& faults) {
   const Origin origin = origin_of(model);
-  const Facts facts = facts_of(model);
+  const Facts facts = facts_of(model, faults.empty());
   Json json = {{"path", path}, {"bytes", bytes}, {"ir_version", model.ir_version}};
   json["opsets"] = Json::object();
   for (const auto& [domain, version] : model.opsets) json["opsets"][domain_name(domain)] = version;
@@ -88,6 +90,7 @@ void print_json(const std::string& path, const Model& model, uint64_t bytes) {
   json["quantized"] = facts.quantized;
   json["metadata"] = Json::object();
   for (const auto& [key, value] : model.metadata) json["metadata"][key] = value;
+  json["faults"] = faults;
   // Names in a model need not be UTF-8.
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
@@ -98,9 +101,10 @@ std::string format_count(int64_t count) {
   return std::to_string(count);
 }
 
-void print_text(const std::string& path, const Model& model, uint64_t bytes) {
+void print_text(const std::string& path, const Model& model, uint64_t bytes,
+                const std::vector<std::string>& faults) {
   const Origin origin = origin_of(model);
-  const Facts facts = facts_of(model);
+  const Facts facts = facts_of(model, faults.empty());
   const auto line = [](const char* name, const std::string& text) {
     fmt::print("{:<12}{}\n", name, text);
   };
@@ -125,6 +129,7 @@ void print_text(const std::string& path, const Model& model, uint64_t bytes) {
   line("MACs", facts.macs ? format_count(*facts.macs) + " a run, open extents taken as 1"
                           : "not known: a shape is not");
   line("quantized", facts.quantized ? "yes" : "no");
+  for (const std::string& fault : faults) line("fault", fault);
   line("nodes", std::to_string(facts.nodes));
   std::vector<std::pair<std::string, int64_t>> ops(facts.ops.begin(), facts.ops.end());
   std::ranges::stable_sort(ops, [](const auto& a, const auto& b) { return a.second > b.second; });
@@ -144,8 +149,12 @@ Action declare_inspect(CLI::App& app) {
   return [arguments]() -> int {
     const Model model = load_model(arguments->path);
     const uint64_t bytes = file_bytes(arguments->path, model);
-    (arguments->json ? print_json : print_text)(arguments->path, model, bytes);
-    return kDone;
+    const std::vector<std::string> faults = find_faults(model);
+    (arguments->json ? print_json : print_text)(arguments->path, model, bytes, faults);
+    if (faults.empty()) return kDone;
+    throw BadModel(
+        fmt::format("{} is not valid; the other verbs refuse it: {}{}", arguments->path, faults[0],
+                    faults.size() == 1 ? "" : fmt::format(" (and {} more)", faults.size() - 1)));
   };
 }
 

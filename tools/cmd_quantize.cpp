@@ -38,7 +38,7 @@ int quantize(const Arguments& arguments) {
     throw BoundMissed(
         fmt::format("the top class changes in {:.2f} % of the samples, more than the "
                     "{:.2f} % that --max-drop allows; nothing is written",
-                    100 * result.quality->top1_drop(), 100 * *arguments.proof.max_drop));
+                    100 * *result.quality->top1_drop(), 100 * *arguments.proof.max_drop));
   }
   transform.finish(result.passes);
   if (result.quality) print_quality(*result.quality);
@@ -54,8 +54,8 @@ Action declare_quantize(CLI::App& app) {
   arguments->flags.add(app, passes::find_pass("quantize-static"));
   app.add_option("--max-drop", arguments->proof.max_drop,
                  "Largest share (0 to 1) of the samples whose top class may change; more is exit "
-                 "code 3, and nothing is written")
-      ->check(CLI::Range(0.0, 1.0));
+                 "code 3, and nothing is written. For models with classes: an output with one axis "
+                 "of more than one element beside the first");
   return [arguments] { return quantize(*arguments); };
 }
 

@@ -29,19 +29,8 @@ Transform::Transform(const Paths& paths) : paths_(paths), original_(load_model(p
 }
 
 std::string Transform::check(bool must_match) const {
-  SameOutputs result;
-  try {
-    result = same_outputs(original_, model_);
-  } catch (const Unsupported& error) {
-    throw Unsupported(std::string(error.what()) +
-                      ". So the result cannot be checked against the original; --no-check writes "
-                      "it without");
-  } catch (const Error& error) {
-    throw Error(
-        "the original does not run on random inputs, so the result cannot be checked "
-        "against it (--no-check writes it without): " +
-        std::string(error.what()));
-  }
+  const SameOutputs result =
+      checked_same_outputs(original_, model_, "--no-check writes it without");
   if (must_match && !result.same) {
     throw Error("the result does not compute what the original does, nothing is written: " +
                 result.summary());

@@ -41,7 +41,9 @@ std::unique_ptr<Dataset> open_folder(const std::filesystem::path& path, const Mo
   std::ranges::sort(images);
   if (!archives.empty()) return make_npz_feeds(std::move(archives), model, options);
   if (!images.empty()) return make_image_feeds(std::move(images), model, options);
-  throw BadData(path.string() + " is empty: it holds neither .npz files nor images");
+  throw BadData("the folder " + path.string() +
+                (std::filesystem::is_empty(path, error) ? " is empty" : " holds no data") +
+                ": .npz files, or images (.jpg, .jpeg, .png, .bmp, .ppm, .pgm, .pnm), are wanted");
 }
 
 }  // namespace

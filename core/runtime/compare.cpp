@@ -13,6 +13,7 @@ namespace {
 struct OutputTally {
   Sqnr sqnr;
   int64_t same = 0, positions = 0;
+  bool classes = true;
 
   void add(const std::string& name, const Tensor& reference, const Tensor& other) {
     if (reference.shape() != other.shape()) {
@@ -21,13 +22,15 @@ struct OutputTally {
     }
     sqnr.add(to_floats(reference), to_floats(other));
     const auto a = top_classes(reference), b = top_classes(other);
+    classes &= !a.empty() || reference.size() == 0;
     positions += static_cast<int64_t>(a.size());
     for (size_t i = 0; i < a.size(); ++i) same += a[i] == b[i];
   }
 
   OutputAgreement agreement(const std::string& name) const {
     OutputAgreement result{name, sqnr.db(), std::nullopt};
-    if (positions > 0) result.top1 = static_cast<double>(same) / static_cast<double>(positions);
+    if (classes && positions > 0)
+      result.top1 = static_cast<double>(same) / static_cast<double>(positions);
     return result;
   }
 };
@@ -81,29 +84,36 @@ double median(std::vector<double> values) {
 }  // namespace
 
 std::vector<int64_t> top_classes(const Tensor& output) {
-  Dims dims = output.shape();
-  while (dims.size() > 2 && dims.back() == 1) dims.pop_back();
+  const Dims& dims = output.shape();
   if (dims.size() < 2 || !is_floating(output.dtype())) return {};
-  const size_t axis = dims.size() == 4 ? 1 : dims.size() - 1;
-  int64_t outer = 1, inner = 1;
-  for (size_t i = 0; i < dims.size(); ++i) {
-    if (i != axis) (i < axis ? outer : inner) *= dims[i];
-  }
-  const int64_t classes = dims[axis];
+  if (std::count_if(dims.begin() + 1, dims.end(), [](int64_t n) { return n != 1; }) != 1) return {};
+  int64_t classes = 1;
+  for (size_t i = 1; i < dims.size(); ++i) classes *= dims[i];
   if (classes < 2) return {};
   const std::vector<float> values = to_floats(output);
   std::vector<int64_t> top;
-  for (int64_t o = 0; o < outer; ++o) {
-    for (int64_t i = 0; i < inner; ++i) {
-      const float* at = values.data() + o * classes * inner + i;
-      int64_t best = 0;
-      for (int64_t c = 1; c < classes; ++c) {
-        if (at[c * inner] > at[best * inner]) best = c;
-      }
-      top.push_back(best);
-    }
+  for (int64_t i = 0; i < dims[0]; ++i) {
+    const float* row = values.data() + i * classes;
+    top.push_back(std::max_element(row, row + classes) - row);
   }
   return top;
+}
+
+bool may_have_classes(const ValueType& type) {
+  if (type.dtype != DType::kUndefined && (!type.is_tensor() || !is_floating(type.dtype))) {
+    return false;
+  }
+  if (!type.shape) return true;
+  if (type.shape->size() < 2) return false;
+  int64_t long_axes = 0, open_axes = 0;
+  for (auto dim = type.shape->begin() + 1; dim != type.shape->end(); ++dim) {
+    if (!dim->known()) {
+      ++open_axes;
+    } else if (dim->extent != 1) {
+      ++long_axes;
+    }
+  }
+  return long_axes < 2 && long_axes + open_axes > 0;
 }
 
 Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch) {
@@ -147,6 +157,9 @@ std::vector<Feed> split_samples(const Feed& feed) {
 
 std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Dataset& data,
                                        const CompareOptions& options, Progress* progress) {
+  if (options.latency_runs < 0) {
+    throw BadOption("runs is 0 or more, not " + std::to_string(options.latency_runs));
+  }
   std::vector<Contender> contenders;
   for (const NamedModel& model : models) {
     contenders.push_back({FloatExecutor(*model.model), {}, 0, {}});

@@ -15,8 +15,10 @@ namespace dwindle {
 // How close one output of a model is to the same output of the reference.
 struct OutputAgreement {
   std::string output;
-  double sqnr_db = 0;          // infinite where equal
-  std::optional<double> top1;  // share of equal arg-maxima; none where the output has no classes
+  double sqnr_db = 0;  // infinite where equal
+  // Share of samples whose top classes are equal; none where the output has no classes in some
+  // feed.
+  std::optional<double> top1;
 };
 
 struct ModelScore {
@@ -42,9 +44,20 @@ struct CompareOptions {
 std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Dataset& data,
                                        const CompareOptions& options, Progress* progress);
 
-// Classes of one output: where the arg-max of each position lies. [N, C], [N, C, 1, 1]: one of C a
-// sample; [N, T, C]: one a token; [N, C, H, W]: one a pixel. Empty where there are no classes.
+// Which outputs hold classes cannot be told from a tensor alone, but where they may lie can: along
+// the only axis beside the first that has more than one element, as in [N, C], [N, C, 1, 1] and
+// [N, 1, 1, C]. Maps and sequences ([N, C, H, W], [N, H, W, C], [N, T, C]) have none: which of
+// their axes counts classes, or whether they are images or features, no shape says.
+inline constexpr const char* kClassesRule =
+    "classes lie along the only axis beside the first that has more than one element";
+
+// The arg-max of each sample of a floating-point output by that rule; empty where it has no
+// classes.
 std::vector<int64_t> top_classes(const Tensor& output);
+
+// Whether an output of that type may turn out to have classes: false where its dtype, its rank or
+// the extents that are known say that it cannot.
+bool may_have_classes(const ValueType& type);
 
 // The first `samples` samples of an output that has `batch` along its first axis; the whole output
 // where it has not.
@@ -53,8 +66,8 @@ Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch);
 // The extent of the first axis that all inputs of `feed` share, or 1.
 int64_t batch_of(const Feed& feed);
 
-// The samples of a feed as feeds of their own; the feed itself where its inputs have no common
-// batch axis.
+// The real samples of a feed as feeds of their own, where the dataset put them together
+// (`divisible`) and they can be told apart; the feed itself otherwise.
 std::vector<Feed> split_samples(const Feed& feed);
 
 }  // namespace dwindle

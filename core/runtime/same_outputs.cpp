@@ -77,6 +77,42 @@ void compare(OutputDifference& difference, const Tensor& expected, const Tensor&
   }
 }
 
+// A copy without the nodes that no output needs, whatever they are: an op that cannot be run must
+// not stand in the way of the others.
+Model without_dead_nodes(const Model& model) {
+  Model copy = model.clone();
+  const NodeRange range = copy.graph->nodes();
+  std::vector<Node*> nodes(range.begin(), range.end());
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    const auto& outputs = (*node)->outputs();
+    if (std::all_of(outputs.begin(), outputs.end(),
+                    [](const Value* value) { return value == nullptr || value->unused(); })) {
+      copy.graph->erase(*node);
+    }
+  }
+  copy.graph->sweep();
+  return copy;
+}
+
+// Inputs that neither model reads need no data.
+void drop_unread_inputs(Model& a, Model& b) {
+  auto unread = [](const Model& model, const std::string& name) {
+    const Value* value = model.graph->find(name);
+    return value == nullptr || value->unused();
+  };
+  auto drop = [](Model& model, const std::string& name) {
+    const auto& inputs = model.graph->inputs();
+    const auto it = std::ranges::find(inputs, name, &Value::name);
+    if (it != inputs.end()) model.graph->remove_input(static_cast<size_t>(it - inputs.begin()));
+  };
+  const std::vector<Value*> inputs = a.graph->inputs();
+  for (const Value* input : inputs) {
+    if (!unread(a, input->name()) || !unread(b, input->name())) continue;
+    drop(a, input->name());
+    drop(b, input->name());
+  }
+}
+
 }  // namespace
 
 std::string SameOutputs::summary() const {
@@ -90,8 +126,10 @@ std::string SameOutputs::summary() const {
   return random ? "random outputs: only their types were compared" : text;
 }
 
-SameOutputs same_outputs(const Model& original, const Model& changed,
+SameOutputs same_outputs(const Model& whole_original, const Model& whole_changed,
                          const SameOutputsOptions& options) {
+  Model original = without_dead_nodes(whole_original), changed = without_dead_nodes(whole_changed);
+  drop_unread_inputs(original, changed);
   SameOutputs result;
   result.random = has_random_ops(original);
   for (const Value* output : original.graph->outputs()) {
@@ -122,6 +160,21 @@ SameOutputs same_outputs(const Model& original, const Model& changed,
   }
   for (const OutputDifference& output : result.outputs) result.same &= output.same;
   return result;
+}
+
+SameOutputs checked_same_outputs(const Model& original, const Model& changed,
+                                 const std::string& otherwise) {
+  try {
+    return same_outputs(original, changed);
+  } catch (const Unsupported& error) {
+    throw Unsupported(std::string(error.what()) +
+                      ". So the result cannot be checked against the original; " + otherwise);
+  } catch (const Error& error) {
+    throw Error(
+        "the original does not run on random inputs, so the result cannot be checked "
+        "against it (" +
+        otherwise + "): " + error.what());
+  }
 }
 
 }  // namespace dwindle

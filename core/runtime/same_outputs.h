@@ -36,10 +36,16 @@ struct SameOutputs {
   std::string summary() const;
 };
 
-// Runs both models on the same random feeds. Raises what the original raises where it runs on none
-// of the feeds tried; what the changed model raises is a difference of all outputs.
+// Runs both models on the same random feeds; what no output needs is left out. Raises what the
+// original raises where it runs on none of the feeds tried; what the changed model raises is a
+// difference of all outputs.
 SameOutputs same_outputs(const Model& original, const Model& changed,
                          const SameOutputsOptions& options = {});
+
+// The same, for those who promise it: an error is raised as Unsupported or Error that says that the
+// result cannot be checked, and `otherwise`: how to do without.
+SameOutputs checked_same_outputs(const Model& original, const Model& changed,
+                                 const std::string& otherwise);
 
 // What random_feeds() draws where the model does not say.
 struct FeedChoice {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <system_error>
 
 #include "core/support/error.h"
@@ -30,6 +31,20 @@ struct Descriptor {
     if (number >= 0) ::close(number);
   }
 };
+
+// Past a limit on the size of files, a write raises a signal that would end the process with the
+// temporary file left behind; ignored, the write fails instead. What a caller has set stays.
+void let_large_writes_fail() {
+  static const bool done = [] {
+    struct sigaction action {};
+    if (::sigaction(SIGXFSZ, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
+      action.sa_handler = SIG_IGN;
+      ::sigaction(SIGXFSZ, &action, nullptr);
+    }
+    return true;
+  }();
+  (void)done;
+}
 
 // Makes the rename in `folder` last through a power cut. A file system that cannot do so (some
 // network ones) is no reason to fail: the data itself is safe by then.
@@ -72,6 +87,7 @@ MappedFile::~MappedFile() {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(resolved(path)) {
+  let_large_writes_fail();
   struct stat existing {};
   const bool exists = ::stat(path_.c_str(), &existing) == 0;
   if (!exists && errno != ENOENT) fail("write", path_, errno);

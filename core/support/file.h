@@ -28,7 +28,9 @@ class MappedFile {
 
 // Writes to a temporary file beside `path`; commit() makes it `path` (fsync, rename). Destroyed
 // without commit, it leaves `path` as it was and removes the temporary file. Follows a link at
-// `path`, keeps the mode of an existing file. Raises IoError that names the path.
+// `path`, keeps the mode of an existing file. Raises IoError that names the path, also past a limit
+// on the size of files: the first AtomicFile makes the process ignore SIGXFSZ where that was at its
+// default.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -78,9 +78,11 @@ std::vector<Feed> single_samples(const std::vector<Feed>& feeds) {
 
 }  // namespace
 
-double Quality::top1_drop() const {
-  double drop = 0;
-  for (const OutputAgreement& output : outputs) drop = std::max(drop, 1 - output.top1.value_or(1));
+std::optional<double> Quality::top1_drop() const {
+  std::optional<double> drop;
+  for (const OutputAgreement& output : outputs) {
+    if (output.top1) drop = std::max(drop.value_or(0), 1 - *output.top1);
+  }
   return drop;
 }
 

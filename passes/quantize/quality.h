@@ -1,6 +1,7 @@
 // Quality: a quantized model beside the float one it was made from, value by value.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,9 @@ struct Quality {
   std::vector<NodeLoss> worst_nodes;  // most lost first
   int64_t samples = 0;
 
-  // The largest share of samples whose top class differs in some output; 0 where no output has
+  // The largest share of samples whose top class differs in some output; none where no output has
   // classes.
-  double top1_drop() const;
+  std::optional<double> top1_drop() const;
 };
 
 // Runs the models on `feeds`, sample by sample where they can be split. Outputs are compared with

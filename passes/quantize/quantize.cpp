@@ -1,8 +1,11 @@
 #include "passes/quantize/quantize.h"
 
 #include <algorithm>
+#include <exception>
 
+#include "core/ops/infer.h"
 #include "core/support/error.h"
+#include "passes/describe.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -17,7 +20,13 @@ class KeepingDataset : public Dataset {
   KeepingDataset(Dataset& source, int64_t samples) : source_(source), wanted_(samples) {}
 
   std::optional<Feed> next() override {
-    std::optional<Feed> feed = source_.next();
+    std::optional<Feed> feed;
+    try {
+      feed = source_.next();
+    } catch (...) {
+      error_ = std::current_exception();
+      throw;
+    }
     if (feed && kept_samples_ < wanted_) keep(*feed);
     return feed;
   }
@@ -25,6 +34,8 @@ class KeepingDataset : public Dataset {
   int64_t size() const override { return source_.size(); }
 
   const std::vector<Feed>& kept() const { return kept_; }
+  // What the source raised, before a pass was blamed for it.
+  std::exception_ptr error() const { return error_; }
 
  private:
   void keep(const Feed& feed) {
@@ -40,6 +51,7 @@ class KeepingDataset : public Dataset {
   int64_t wanted_, kept_samples_ = 0;
   size_t kept_bytes_ = 0;
   std::vector<Feed> kept_;
+  std::exception_ptr error_;
 };
 
 // The recipe up to the first pass that needs data, and from it on.
@@ -48,6 +60,31 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
     return find_pass(step.pass).needs_calibration;
   });
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
+}
+
+[[noreturn]] void no_classes(const Model& model) {
+  std::string outputs;
+  for (const Value* output : model.graph->outputs()) {
+    outputs += (outputs.empty() ? "'" : ", '") + output->name() + "' " + to_string(output->type);
+  }
+  throw Unsupported("max-drop bounds how often the top class changes, but no output has classes (" +
+                    outputs + "): " + kClassesRule + "; quantize without it and judge by the SQNR");
+}
+
+// Where shapes tell, it is said before the data is run.
+void require_classes(const Model& model) {
+  Model typed = model.clone();
+  infer_shapes(typed);
+  const auto& outputs = typed.graph->outputs();
+  if (std::none_of(outputs.begin(), outputs.end(),
+                   [](const Value* output) { return may_have_classes(output->type); })) {
+    no_classes(typed);
+  }
+}
+
+void require_share(double max_drop) {
+  if (max_drop >= 0 && max_drop <= 1) return;
+  throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
 }
 
 }  // namespace
@@ -64,19 +101,26 @@ Recipe quantize_recipe(const std::map<std::string, OptionValue>& options) {
 
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
                                   const ProofOptions& options, Progress* progress) {
+  if (options.max_drop) require_share(*options.max_drop);
   if (options.max_drop && !data.rewind()) {
     throw BadData("max-drop compares on all of the data, but it can be read only once");
   }
   const Model original = model.clone();
   KeepingDataset keeping(data, options.samples);
-  PassContext context{&keeping, progress};
+  PassContext context{&keeping, progress, &original};
   // The model as it is just before data comes in is what its quantized values are compared with.
   const auto [before, after] = split_at_calibration(recipe);
   ProvenResult result;
   result.passes = run_recipe(model, before, context);
   const Model simplified = model.clone();
-  for (PassReport& report : run_recipe(model, after, context)) {
-    result.passes.push_back(std::move(report));
+  if (options.max_drop) require_classes(simplified);
+  try {
+    for (PassReport& report : run_recipe(model, after, context)) {
+      result.passes.push_back(std::move(report));
+    }
+  } catch (...) {
+    if (keeping.error()) std::rethrow_exception(keeping.error());
+    throw;
   }
   // Where nothing was to be quantized, no pass has asked for data; the proof does.
   if (keeping.kept().empty() && !keeping.next()) {
@@ -91,7 +135,9 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
                                 .at(1)
                                 .outputs;
   result.quality->samples = data.size();
-  result.within_bound = result.quality->top1_drop() <= *options.max_drop;
+  const std::optional<double> drop = result.quality->top1_drop();
+  if (!drop) no_classes(original);
+  result.within_bound = *drop <= *options.max_drop;
   return result;
 }
 

@@ -17,9 +17,10 @@ namespace dwindle::passes {
 Recipe quantize_recipe(const std::map<std::string, OptionValue>& options);
 
 struct ProofOptions {
-  int64_t samples = 32;            // of the data that the models are run on beside each other
-  size_t worst = 5;                // nodes that lose most to list
-  std::optional<double> max_drop;  // in [0, 1]: of the top-1 agreement; all samples are run then
+  int64_t samples = 32;  // of the data that the models are run on beside each other
+  size_t worst = 5;      // nodes that lose most to list
+  // In [0, 1]: the share of samples whose top class may change; all samples are run then.
+  std::optional<double> max_drop;
 };
 
 struct ProvenResult {
@@ -30,7 +31,9 @@ struct ProvenResult {
 
 // Runs a recipe that needs calibration data, and compares the result with the model as it was. The
 // first feeds are kept for that, so `data` need not be able to rewind unless max_drop asks for all.
-// Raises BadData where it cannot but should.
+// Raises BadData where it cannot but should, BadOption where max_drop is no share, and Unsupported
+// where it is given but no output has classes (see top_classes): before the data is run where the
+// shapes tell, else at the end.
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
                                   const ProofOptions& options, Progress* progress);
 

@@ -7,16 +7,13 @@
 //
 // Does nothing where no node can be quantized. Refuses a model that is quantized already. Nested
 // graphs and local functions stay in float (inline-functions comes first in the usual recipe).
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
-#include "core/support/nearest.h"
 #include "passes/quantize/calibrate.h"
+#include "passes/quantize/exclude.h"
 #include "passes/quantize/insert_qdq.h"
 #include "passes/quantize/passes.h"
 #include "passes/quantize/quantized.h"
@@ -40,6 +37,11 @@ struct StaticOptions {
 StaticOptions read_options(const Options& options) {
   StaticOptions read;
   read.observer.method = calibration_method(options.get<std::string>("calib-method"));
+  if (options.given("percentile") && read.observer.method != CalibrationMethod::kPercentile) {
+    throw BadOption("percentile has no effect with calib-method " +
+                    options.get<std::string>("calib-method") +
+                    "; it is for calib-method percentile");
+  }
   read.observer.percentile = options.get<double>("percentile");
   read.observer.symmetric = options.get<bool>("symmetric-activations");
   read.observer.dtype = read.observer.symmetric ? DType::kInt8 : DType::kUint8;
@@ -47,32 +49,6 @@ StaticOptions read_options(const Options& options) {
   read.correct_bias = options.get<bool>("correct-bias");
   read.exclude = options.get<std::vector<std::string>>("exclude");
   return read;
-}
-
-// What a person calls a node: its name, or where it has none, its first output.
-std::string handle(const Node& node) {
-  if (!node.name.empty() || node.output() == nullptr) return node.name;
-  return node.output()->name();
-}
-
-// The nodes whose names match one of `patterns`. Raises BadOption where a pattern matches none.
-std::unordered_set<const Node*> matching(const Graph& graph,
-                                         const std::vector<std::string>& patterns) {
-  std::unordered_set<const Node*> found;
-  for (const std::string& pattern : patterns) {
-    bool any = false;
-    for (const Node* node : graph.nodes()) {
-      if (fnmatch(pattern.c_str(), handle(*node).c_str(), 0) != 0) continue;
-      found.insert(node);
-      any = true;
-    }
-    if (any) continue;
-    std::vector<std::string> names;
-    for (const Node* node : graph.nodes()) names.push_back(handle(*node));
-    throw BadOption("exclude: no node has a name that matches '" + pattern + "'" +
-                    did_you_mean(pattern, names));
-  }
-  return found;
 }
 
 class QuantizeStatic : public Pass {
@@ -87,12 +63,12 @@ class QuantizeStatic : public Pass {
     if (context.calibration == nullptr) {
       throw BadOption("quantize-static needs calibration data");
     }
-    Graph& graph = *model.graph;
     infer_shapes(model);
-    const auto excluded = matching(graph, options_.exclude);
+    Excluded excluded = excluded_nodes(model, context.original, options_.exclude);
     const Placement placement =
-        place_quantization(model, [&](const Node& node) { return excluded.contains(&node); });
+        place_quantization(model, [&](const Node& node) { return excluded.nodes.contains(&node); });
     PassResult result;
+    result.notes = std::move(excluded.notes);
     for (const Island& island : placement.islands) {
       result.notes.push_back("float: " + island.node->op_type + " '" + handle(*island.node) +
                              "': " + island.reason);
@@ -322,7 +298,10 @@ PassRow quantize_static_row() {
            true,
            "give back through biases what rounding weights takes off means",
            {}},
-          {"exclude", std::vector<std::string>{}, "glob of names of nodes to leave in float", {}},
+          {"exclude",
+           std::vector<std::string>{},
+           "glob of names of nodes, as they are before or after simplify, to leave in float",
+           {}},
       },
       [](const Options& options) -> std::unique_ptr<Pass> {
         return std::make_unique<QuantizeStatic>(options);

@@ -141,7 +141,15 @@ py::dict run(PyModel& self, py::handle feeds) {
     const ReleasedGil released;
     outputs = self.run(inputs);
   }
-  return to_arrays(std::move(outputs));
+  py::dict arrays;
+  for (const Value* output : self.model().graph->outputs()) {
+    auto it = outputs.find(output->name());
+    if (it == outputs.end()) continue;  // listed twice
+    TensorMap one;
+    one.insert(outputs.extract(it));
+    arrays.attr("update")(to_arrays(std::move(one)));
+  }
+  return arrays;
 }
 
 py::list report_of(const PyModel& self) {
@@ -172,6 +180,18 @@ py::object quality_of(const PyModel& self) {
   }
   return py::dict(py::arg("samples") = quality.samples, py::arg("outputs") = outputs,
                   py::arg("worst_nodes") = nodes);
+}
+
+py::object proof_of(const PyModel& self) {
+  if (!self.proof()) return py::none();
+  py::list outputs;
+  for (const OutputDifference& output : self.proof()->outputs) {
+    outputs.append(py::dict(py::arg("name") = output.name, py::arg("same") = output.same,
+                            py::arg("max_absolute") = output.max_absolute,
+                            py::arg("max_relative") = output.max_relative));
+  }
+  return py::dict(py::arg("same") = self.proof()->same, py::arg("random") = self.proof()->random,
+                  py::arg("summary") = self.proof()->summary(), py::arg("outputs") = outputs);
 }
 
 std::string signature(const std::vector<TensorInfo>& infos) {
@@ -227,7 +247,8 @@ void bind_model(py::module_& module) {
            "Writes the model, atomically. external_data: 'auto' keeps large tensors where they "
            "were, 'never' puts all in one file, 'always' puts them in `<path>.data`.")
       .def("run", run, py::arg("feeds"),
-           "Runs the model on {input name: array}; returns {output name: array}.")
+           "Runs the model on {input name: array}; returns {output name: array}, in the order of "
+           "the model's outputs.")
       .def("to_onnx", to_onnx, "The model as onnx.ModelProto; needs the package onnx.")
       .def("to_bytes", to_bytes, "The model as the bytes of an ONNX file.")
       .def("initializer", initializer, py::arg("name"),
@@ -239,6 +260,10 @@ void bind_model(py::module_& module) {
                              "What each pass did that made this model; empty for a loaded one.")
       .def_property_readonly("quality", quality_of,
                              "What calibrated passes found beside the original; None without.")
+      .def_property_readonly("proof", proof_of,
+                             "What running it beside the original on random inputs found: same, "
+                             "random (only types were compared), summary and outputs; None where "
+                             "that was not done.")
       .def_property_readonly(
           "opset", [](const PyModel& self) { return self.model().opset(); }, "Version of ai.onnx.")
       .def_property_readonly(

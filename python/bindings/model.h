@@ -11,6 +11,7 @@
 
 #include "core/ir/model.h"
 #include "core/runtime/float_executor.h"
+#include "core/runtime/same_outputs.h"
 #include "passes/pipeline.h"
 #include "passes/quantize/quality.h"
 
@@ -18,14 +19,19 @@ namespace dwindle {
 
 class PyModel {
  public:
-  // `reports` and `quality` say how it came about.
+  // `reports`, `quality` and `proof` say how it came about.
   explicit PyModel(Model model, std::vector<passes::PassReport> reports = {},
-                   std::optional<passes::Quality> quality = std::nullopt)
-      : model_(std::move(model)), reports_(std::move(reports)), quality_(std::move(quality)) {}
+                   std::optional<passes::Quality> quality = std::nullopt,
+                   std::optional<SameOutputs> proof = std::nullopt)
+      : model_(std::move(model)),
+        reports_(std::move(reports)),
+        quality_(std::move(quality)),
+        proof_(std::move(proof)) {}
 
   const Model& model() const { return model_; }
   const std::vector<passes::PassReport>& reports() const { return reports_; }
   const std::optional<passes::Quality>& quality() const { return quality_; }
+  const std::optional<SameOutputs>& proof() const { return proof_; }
   // Safe from several threads; runs one after the other.
   TensorMap run(const TensorMap& feeds);
 
@@ -33,6 +39,7 @@ class PyModel {
   Model model_;
   std::vector<passes::PassReport> reports_;
   std::optional<passes::Quality> quality_;
+  std::optional<SameOutputs> proof_;
   std::mutex mutex_;
   std::unique_ptr<FloatExecutor> executor_;
 };

@@ -23,8 +23,16 @@ namespace {
 
 using PyModelPtr = std::shared_ptr<PyModel>;
 
+constexpr const char* kUnchecked = "check=False does without";
+
+bool is_bool(py::handle value) {
+  if (py::isinstance<py::bool_>(value)) return true;
+  const char* type = Py_TYPE(value.ptr())->tp_name;
+  return std::string_view(type) == "numpy.bool" || std::string_view(type) == "numpy.bool_";
+}
+
 passes::OptionValue to_option(const std::string& name, py::handle value) {
-  if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
+  if (is_bool(value)) return py::bool_(py::reinterpret_borrow<py::object>(value)).cast<bool>();
   if (py::isinstance<py::str>(value)) return value.cast<std::string>();
   if (PyIndex_Check(value.ptr()) != 0) return value.cast<int64_t>();
   if (PyFloat_Check(value.ptr()) || py::hasattr(value, "__float__")) return value.cast<double>();
@@ -79,11 +87,13 @@ PyModelPtr simplify(py::handle model, bool check, py::object progress) {
   passes::PassContext context{nullptr, &reporter};
   std::vector<passes::PassReport> reports =
       passes::run_recipe(result, passes::simplify_recipe(), context);
+  std::optional<SameOutputs> proof;
   if (check) {
-    const SameOutputs same = same_outputs(original->model(), result);
-    if (!same.same) throw Error("the result differs from the original: " + same.summary());
+    proof = checked_same_outputs(original->model(), result, kUnchecked);
+    if (!proof->same) throw Error("the result differs from the original: " + proof->summary());
   }
-  return std::make_shared<PyModel>(std::move(result), std::move(reports));
+  return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
+                                   std::move(proof));
 }
 
 // Runs a recipe with data; Ctrl-C and errors of the data's own Python code pass through.
@@ -103,7 +113,7 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
     throw BoundMissed(
         fmt::format("the top class changes in {:.2f} % of the samples, more than the "
                     "{:.2f} % that max_drop allows",
-                    100 * proven.quality->top1_drop(), 100 * *max_drop));
+                    100 * *proven.quality->top1_drop(), 100 * *max_drop));
   }
   return std::make_shared<PyModel>(std::move(result), std::move(proven.passes),
                                    std::move(proven.quality));
@@ -120,7 +130,7 @@ PyModelPtr quantize(py::handle model, const py::object& calib, const py::dict& o
 }
 
 PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py::object& calib,
-                      const py::dict& data_options, const py::object& progress) {
+                      const py::dict& data_options, bool check, const py::object& progress) {
   const passes::Recipe recipe = passes::parse_recipe(recipe_json);
   const PyModelPtr original = to_model(model);
   if (!calib.is_none()) {
@@ -133,7 +143,11 @@ PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py
   Model result = original->model().clone();
   passes::PassContext context{nullptr, &reporter};
   std::vector<passes::PassReport> reports = passes::run_recipe(result, recipe, context);
-  return std::make_shared<PyModel>(std::move(result), std::move(reports));
+  std::optional<SameOutputs> proof;
+  // A recipe may change numbers on purpose, so what is found is told, not judged.
+  if (check) proof = checked_same_outputs(original->model(), result, kUnchecked);
+  return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
+                                   std::move(proof));
 }
 
 py::list scores_to_python(const std::vector<ModelScore>& scores) {
@@ -193,7 +207,7 @@ void bind_passes(py::module_& module) {
   module.def("quantize", quantize, py::arg("model"), py::arg("calib"), py::arg("options"),
              py::arg("data_options"), py::arg("max_drop"), py::arg("progress"));
   module.def("run_recipe", run_recipe, py::arg("model"), py::arg("recipe"), py::arg("calib"),
-             py::arg("data_options"), py::arg("progress"));
+             py::arg("data_options"), py::arg("check"), py::arg("progress"));
   module.def("feeds", feeds, py::arg("model"), py::arg("data"), py::arg("data_options"));
   module.def("compare", compare, py::arg("models"), py::arg("names"), py::arg("data"),
              py::arg("data_options"), py::arg("runs"), py::arg("progress"));

@@ -68,7 +68,8 @@ def simplify(model, *, check=True, progress=None):
     """Make a model smaller without changing what it computes.
 
     With `check`, both models are run on random inputs; raises Error where they differ, and
-    Unsupported where an op cannot be run. `progress` is called with (stage, done, total).
+    Unsupported where an op cannot be run. What was found is in the result's `proof`. `progress` is
+    called with (stage, done, total).
     """
     return _dwindle.simplify(model, check, progress)
 
@@ -88,11 +89,12 @@ def quantize(
     """Quantize a model to int8, with ranges calibrated on `calib`.
 
     `options` are those of the pass quantize-static, as `passes()` lists them: calib_method
-    ("minmax", "percentile", "entropy", "mse"), per_tensor, exclude (names of nodes, as globs), and
-    more. `max_drop` is the largest share of samples whose top class may change; where it is more,
-    BoundMissed is raised. `labels` is the key of `calib` that holds classes. `mean`, `std` and
-    `layout` are for a folder of images. What was found beside the original is in the result's
-    `quality`.
+    ("minmax", "percentile", "entropy", "mse"), per_tensor, exclude (names of nodes, as globs: one
+    string or several), and more. `max_drop` is the largest share of samples whose top class may
+    change; where it is more, BoundMissed is raised. It is for outputs with classes: those with one
+    axis of more than one element beside the first; without any, Unsupported is raised. `labels` is
+    the key of `calib` that holds classes. `mean`, `std` and `layout` are for a folder of images.
+    What was found beside the original is in the result's `quality`.
     """
     data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
     return _dwindle.quantize(model, calib, options, data_options, max_drop, progress)
@@ -107,13 +109,15 @@ def run_recipe(
     mean=None,
     std=None,
     layout=None,
+    check=True,
     progress=None,
 ):
     """Run the passes of a recipe in order.
 
     `recipe` is a list of pass names and of dicts {"pass": name, option: value}, such a list under
     the key "passes" of a dict, or the path of a JSON file of either. Raises BadOption for unknown
-    passes and options.
+    passes and options. With `calib`, the result is run beside the original on that data (see its
+    `quality`); without, and with `check`, on random inputs (see its `proof`).
     """
     if isinstance(recipe, (str, _os.PathLike)):
         try:
@@ -124,9 +128,10 @@ def run_recipe(
     else:
         import json
 
-        text = json.dumps(recipe)
+        # numpy's scalars are numbers and bools too.
+        text = json.dumps(recipe, default=lambda value: value.item())
     data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
-    return _dwindle.run_recipe(model, text, calib, data_options, progress)
+    return _dwindle.run_recipe(model, text, calib, data_options, check, progress)
 
 
 def compare(

@@ -74,7 +74,7 @@ def quantize(
     calib_method: Literal["minmax", "percentile", "entropy", "mse"] = ...,
     percentile: float = ...,
     per_tensor: bool = ...,
-    exclude: Sequence[str] = ...,
+    exclude: str | Sequence[str] = ...,
     **options: Option,
 ) -> Model: ...
 def run_recipe(
@@ -86,6 +86,7 @@ def run_recipe(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     layout: Literal["nchw", "nhwc"] | None = None,
+    check: bool = True,
     progress: Progress | None = None,
 ) -> Model: ...
 def compare(

@@ -35,6 +35,18 @@ class Quality(TypedDict):
     outputs: list[OutputAgreement]
     worst_nodes: list[NodeLoss]
 
+class OutputDifference(TypedDict):
+    name: str
+    same: bool
+    max_absolute: float
+    max_relative: float
+
+class Proof(TypedDict):
+    same: bool
+    random: bool
+    summary: str
+    outputs: list[OutputDifference]
+
 # The key "pass" is a keyword of Python, so the class form does not do.
 PassReport = TypedDict(
     "PassReport",
@@ -72,6 +84,8 @@ class Model:
     def report(self) -> list[PassReport]: ...
     @property
     def quality(self) -> Quality | None: ...
+    @property
+    def proof(self) -> Proof | None: ...
     def initializer(self, name: str) -> NDArray[Any]: ...
     def run(self, feeds: dict[str, ArrayLike]) -> dict[str, np.ndarray]: ...
     def save(
@@ -98,7 +112,12 @@ def quantize(
     progress: Any,
 ) -> Model: ...
 def run_recipe(
-    model: ModelLike, recipe: str, calib: Any, data_options: dict[str, Any], progress: Any
+    model: ModelLike,
+    recipe: str,
+    calib: Any,
+    data_options: dict[str, Any],
+    check: bool,
+    progress: Any,
 ) -> Model: ...
 def feeds(
     model: ModelLike, data: Any, data_options: dict[str, Any]

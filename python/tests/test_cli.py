@@ -73,6 +73,23 @@ def test_inspect(dwindle_command, classifier_path):
     assert facts["weight_bytes"] == {"float32": 4 * facts["parameters"]}
     assert facts["macs"] == 6 * 8 * 8 * 3 * 9 + 6 * 4
     assert facts["quantized"] is False
+    assert facts["faults"] == []
+
+
+def test_inspect_says_what_is_wrong(dwindle_command, classifier, tmp_path):
+    path = tmp_path / "bad.onnx"
+    # Nothing says of which version of acme's operators it is.
+    classifier.graph.node[2].domain = "acme"
+    onnx.save(classifier, path)
+    refused = dwindle_command("simplify", path, tmp_path / "out.onnx")
+    result = dwindle_command("inspect", path)
+    assert refused.returncode == result.returncode == FAILED, result.stderr
+    assert "bad.onnx is not valid" in result.stderr and "acme" in result.stderr
+    assert "fault" in result.stdout and "Gemm" in result.stdout
+    result = dwindle_command("inspect", path, "--json")
+    assert result.returncode == FAILED
+    (fault,) = json.loads(result.stdout)["faults"]
+    assert "acme" in fault
 
 
 def test_simplify(dwindle_command, classifier_path, tmp_path):
@@ -192,14 +209,16 @@ def test_unwritable_output(dwindle_command, classifier_path, tmp_path, monkeypat
     assert fails(dwindle_command("simplify", classifier_path, out), FAILED, out)
 
 
-def test_full_disk(classifier_path, tmp_path):
-    """A limit on the size of files stands for a full disk."""
+@pytest.mark.parametrize("signal_ignored", [True, False])
+def test_full_disk(classifier_path, tmp_path, signal_ignored):
+    """A limit on the size of files stands for a full disk; past it comes a signal, too."""
     command = command_path()
     if command is None:
         pytest.skip("the command dwindle is not installed")
     out = tmp_path / "out.onnx"
     out.write_bytes(b"as it was")
-    script = f"trap '' XFSZ; ulimit -f 1; exec '{command}' simplify '{classifier_path}' '{out}'"
+    trap = "trap '' XFSZ; " if signal_ignored else ""
+    script = f"{trap}ulimit -f 1; exec '{command}' simplify '{classifier_path}' '{out}'"
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     if result.returncode == 0:
         pytest.skip("the model fits into the smallest limit")

@@ -65,5 +65,22 @@ TEST(Pipeline, StopsWhereItIsInterrupted) {
   EXPECT_THROW(run_recipe(model, {{{"fold-constants", {}}}}, context), Interrupted);
 }
 
+TEST(Pipeline, ChecksAllOptionsBeforeTheFirstPass) {
+  const Model before = two_identities();
+  for (const Recipe& recipe : {Recipe{{{"drop-identities", {}}, {"merge-pad", {{"frob", true}}}}},
+                               Recipe{{{"drop-identities", {}}, {"quantize-static", {}}}}}) {
+    Model model = before.clone();
+    PassContext context;
+    try {
+      run_recipe(model, recipe, context);
+      ADD_FAILURE() << "no error";
+    } catch (const BadOption& error) {
+      EXPECT_EQ(std::string(error.what()).find("pass '" + recipe.steps[1].pass + "' "), 0u)
+          << error.what();
+    }
+    EXPECT_EQ(model.graph->num_nodes(), before.graph->num_nodes());
+  }
+}
+
 }  // namespace
 }  // namespace dwindle::passes

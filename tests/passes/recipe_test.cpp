@@ -29,7 +29,8 @@ TEST(Recipe, ReadsNamesAndObjects) {
 TEST(Recipe, SaysWhatIsWrongAndWhere) {
   EXPECT_NE(failure("[\"merge-pad\",").find("line 1, column"), std::string::npos);
   EXPECT_EQ(failure(R"(["merge-pad", "merge-pat"])"),
-            "recipe: step 2: there is no pass 'merge-pat'; did you mean 'merge-pad'?");
+            "recipe: step 2: there is no pass 'merge-pat'; did you mean 'merge-pad'? (dwindle "
+            "passes lists all; in Python: dwindle.passes())");
   EXPECT_EQ(failure(R"({"steps": []})"), "recipe: unknown key 'steps'; it has: passes");
   EXPECT_EQ(failure(R"([{"size-cap": 1}])"), "recipe: step 1 has no \"pass\": the name of a pass");
   EXPECT_EQ(failure(R"([{"pass": "fold-constants", "size-cap": "big"}])"),

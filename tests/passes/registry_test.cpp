@@ -30,9 +30,15 @@ TEST(Registry, NamesAreUniqueAndRowsComplete) {
 }
 
 TEST(Registry, NamesTheNearestPass) {
-  EXPECT_EQ(message([] { find_pass("fold-constant"); }),
-            "there is no pass 'fold-constant'; did you mean 'fold-constants'?");
-  EXPECT_EQ(message([] { find_pass("quux"); }), "there is no pass 'quux'");
+  EXPECT_EQ(
+      message([] { find_pass("fold-constant"); }),
+      "there is no pass 'fold-constant'; did you mean 'fold-constants'? (dwindle passes lists "
+      "all; in Python: dwindle.passes())");
+  EXPECT_EQ(message([] { find_pass("batch-norm"); }),
+            "there is no pass 'batch-norm'; did you mean 'fold-batch-norm'? (dwindle passes lists "
+            "all; in Python: dwindle.passes())");
+  EXPECT_EQ(message([] { find_pass("quux"); }),
+            "there is no pass 'quux' (dwindle passes lists all; in Python: dwindle.passes())");
 }
 
 TEST(Options, NameTheNearestAndTheValidOnes) {
@@ -61,6 +67,18 @@ TEST(Options, CheckTypesAndFillInDefaults) {
               complete_options(row, {{"mode", std::string("c")}});
             }),
             "option 'mode' of pass 'p' cannot be 'c'; did you mean 'a'? (it is one of: a, b)");
+}
+
+TEST(Options, TakeWhatCanOnlyMeanOneThing) {
+  const PassRow& row = find_pass("quantize-static");
+  const Options options =
+      complete_options(row, {{"per-tensor", int64_t{1}}, {"exclude", std::string("conv*")}});
+  EXPECT_TRUE(options.get<bool>("per-tensor"));
+  EXPECT_EQ(options.get<std::vector<std::string>>("exclude"), std::vector<std::string>{"conv*"});
+  EXPECT_TRUE(options.given("exclude"));
+  EXPECT_FALSE(options.given("percentile"));
+  EXPECT_THROW(complete_options(row, {{"per-tensor", int64_t{2}}}), BadOption);
+  EXPECT_THROW(complete_options(row, {{"per-tensor", 1.0}}), BadOption);
 }
 
 }  // namespace

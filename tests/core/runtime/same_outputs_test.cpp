@@ -47,6 +47,29 @@ TEST(SameOutputs, ReportsWhatTheChangedModelRaises) {
   EXPECT_NE(result.summary().find("is not computed"), std::string::npos) << result.summary();
 }
 
+// Neither the unknown op nor its input, which cannot be made up, is needed for %y.
+TEST(SameOutputs, LeavesOutWhatNoOutputNeeds) {
+  const auto build = [](float factor, bool needed) {
+    Model model = make_model([&](GraphBuilder& b) {
+      Value* text = b.input("text", {2}, DType::kString);
+      Value* x = b.input("x", {2});
+      b.output(b.node("y", "Mul", {x, b.floats("k", {1}, {factor})}));
+      Value* z = b.node("z", "Frobnicate", {text, x});
+      if (needed) b.output(z);
+    });
+    return model;
+  };
+  EXPECT_TRUE(same_outputs(build(1, false), build(1, false)).same);
+  EXPECT_FALSE(same_outputs(build(1, false), build(2, false)).same);
+  EXPECT_THROW(same_outputs(build(1, true), build(1, true)), Unsupported);
+  try {
+    checked_same_outputs(build(1, true), build(1, true), "turn it off");
+    ADD_FAILURE() << "no error";
+  } catch (const Unsupported& error) {
+    EXPECT_NE(std::string(error.what()).find("turn it off"), std::string::npos) << error.what();
+  }
+}
+
 // Ids above 1 are out of range here: feeds are tried until the model runs.
 TEST(RunnableFeeds, TriesSmallerIntegers) {
   const Model model = make_model([](GraphBuilder& b) {

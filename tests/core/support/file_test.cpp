@@ -142,5 +142,18 @@ TEST(NearestName, FindsSlipsAndNothingElse) {
   EXPECT_EQ(nearest_name("conv1_weight", {}), "");
 }
 
+TEST(NearestName, ListsSlipsThenParts) {
+  const std::vector<std::string> names = {"/block/conv1/Conv", "conv2", "conv1", "relu", "x"};
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(nearest_names("conv1", names, 5), (Names{"conv1", "conv2", "/block/conv1/Conv"}));
+  EXPECT_EQ(nearest_names("conv1", names, 2), (Names{"conv1", "conv2"}));
+  EXPECT_EQ(nearest_names("block/canv1", names, 5), (Names{"/block/conv1/Conv"}));
+  EXPECT_EQ(nearest_names("something_else", names, 5), Names{});
+  EXPECT_EQ(did_you_mean("conv1", names, 3),
+            "; did you mean 'conv1', 'conv2' or '/block/conv1/Conv'?");
+  EXPECT_EQ(did_you_mean("conv1", names), "; did you mean 'conv1'?");
+  EXPECT_EQ(did_you_mean("something_else", names, 3), "");
+}
+
 }  // namespace
 }  // namespace dwindle
