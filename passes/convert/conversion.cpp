@@ -42,7 +42,8 @@ Value* NodeRaise::ints(const std::string& name, std::vector<int64_t> values) con
 }
 
 Value* NodeRaise::scalar_like(const std::string& name, float value, Value* like) const {
-  const DType dtype = like->type.dtype;
+  DType dtype = like->type.dtype;
+  if (dtype == DType::kUndefined) dtype = node.output()->type.dtype;
   if (dtype != DType::kUndefined) return constant(name, scalar_of(value, dtype));
   if (target < kCastLikeSince) {
     refuse("the dtype of '" + like->name() + "' is not known, which that of '" + name +

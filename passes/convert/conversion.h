@@ -27,8 +27,8 @@ struct NodeRaise {
   // A constant in the node's graph: an initializer or, in the body of a function, a Constant.
   Value* constant(const std::string& name, Tensor tensor) const;
   Value* ints(const std::string& name, std::vector<int64_t> values) const;  // rank 1
-  // A scalar of the dtype of `like`. Raises Unsupported where that is not known and `target` has
-  // no CastLike.
+  // A scalar of the dtype of `like`, which must be that of output 0 too. Raises Unsupported where
+  // that is not known and `target` has no CastLike.
   Value* scalar_like(const std::string& name, float value, Value* like) const;
 
   // A node before this one, with one output.

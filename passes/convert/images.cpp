@@ -19,8 +19,6 @@ void upsample_scales(const NodeRaise& at) {
   at.node.set_input(1, at.constant("scales", Tensor::of<float>(shape, *scales)));
 }
 
-void upsample_to_resize(const NodeRaise& at) { at.node.op_type = "Resize"; }
-
 // Gives a node of the form of version 10 (input, scales) that of version 11.
 void resize_from(const NodeRaise& at, Node& node, Value* scales, const char* nearest_mode) {
   node.resize_inputs(1);
@@ -34,9 +32,16 @@ void resize_from(const NodeRaise& at, Node& node, Value* scales, const char* nea
   }
 }
 
+// Upsample only grows, whatever its scales are when it runs.
+void upsample_to_resize(const NodeRaise& at) {
+  at.node.op_type = "Resize";
+  if (at.target >= 11) resize_from(at, at.node, at.node.input(1), "floor");
+}
+
 // Resize-10 went from out to in by the scale alone. Between two elements it took the higher along
 // axes that shrink, the lower along those that grow: two steps where both may be.
 void resize_coordinates(const NodeRaise& at) {
+  if (at.node.attribute("coordinate_transformation_mode") != nullptr) return;  // was an Upsample
   Value* scales = at.node.input(1);
   const Tensor* known = scales->constant();
   bool shrinks = true, grows = true;

@@ -3,7 +3,8 @@
 // No row is needed for (the newer form holds the older): Constant, Gather, Concat, Flatten, ArgMax,
 // Unique, … whose steps allow negative axes, more dtypes, or attributes with a default of what was
 // so before; Reshape, whose allowzero is 0; Shape, whose slice is all; OneHot, whose negative
-// indices count from the back in version 11: runtimes have always had it so.
+// indices count from the back in version 11, and Cast, whose table of infinities as float8 was
+// mended in version 24: runtimes have always had both so.
 #include "passes/convert/conversion.h"
 
 namespace dwindle::passes {

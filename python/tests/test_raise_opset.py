@@ -399,6 +399,41 @@ def test_group_normalization():
     assert compare(model, feeds, (21, 23, 28)) == 3
 
 
+def test_quantized_models():
+    """Operators of quantization hold as they are; what stands between them is converted."""
+    rng = np.random.default_rng(0)
+    scale, zero = np.array(0.05, np.float32), np.array(3, np.int8)
+    weights = rng.integers(-90, 90, (4, 3, 3, 3)).astype(np.int8)
+    constants = {
+        "scale": scale,
+        "zero": zero,
+        "weights": weights,
+        "weight_scale": np.full(4, 0.02, np.float32),
+        "weight_zero": np.zeros(4, np.int8),
+        "bias": rng.integers(-99, 99, 4).astype(np.int32),
+    }
+    nodes = [
+        helper.make_node("Pad", ["x"], ["padded"], pads=[0, 0, 1, 1, 0, 0, 1, 1], value=0.1),
+        helper.make_node("QuantizeLinear", ["padded", "scale", "zero"], ["q"]),
+        helper.make_node(
+            "QLinearConv",
+            "q scale zero weights weight_scale weight_zero scale zero bias".split(),
+            ["c"],
+        ),
+        helper.make_node("DequantizeLinear", ["c", "scale", "zero"], ["d"]),
+        helper.make_node("Clip", ["d"], ["e"], min=0.0, max=6.0),
+        helper.make_node("Softmax", ["e"], ["y"], axis=1),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 6, 6])
+        for name, channels in (("x", 3), ("y", 4))
+    )
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "quantized", [x], [y], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=5)
+    assert compare(model, {"x": some(rng, 1, 3, 6, 6)}) == len(TARGETS)
+
+
 def scan_8(directions):
     """Running sums and products over the second axis, for each sample of the batch on its own."""
     row = [TensorProto.FLOAT, [2]]

@@ -115,6 +115,18 @@ TEST(RaiseOpset, UpsampleBecomesResize) {
   }
 }
 
+TEST(RaiseOpset, UpsampleByScalesOfTheRunIsOneResize) {
+  const Model model = make_model(
+      [](GraphBuilder& b) {
+        Value* x = b.input("x", {1, 1, 3, 4});
+        Value* twice = b.node("twice", "Identity", {b.floats("scales", {4}, {1, 1, 2, 1.5f})});
+        b.output(b.node("y", "Upsample", {x, twice}));
+      },
+      9);
+  EXPECT_EQ(raised(model, 10), "Identity Resize");
+  EXPECT_EQ(raised(model, 13), "Identity Resize");
+}
+
 TEST(RaiseOpset, ResizeToTheNearestGoesUpAndDown) {
   EXPECT_EQ(raised(one_op(10, "Resize", {}, {1, 1, 0.6f, 0.7f})), "Resize");
   EXPECT_EQ(raised(one_op(10, "Resize", {}, {1, 1, 1.7f, 2.3f})), "Resize");
