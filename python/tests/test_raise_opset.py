@@ -22,7 +22,7 @@ REDUCTIONS = (
 
 def raised(model, opset):
     made = dwindle.run_recipe(
-        dwindle.from_onnx(model), [{"pass": "raise-opset", "opset": opset}]
+        dwindle.from_onnx(model), [{"pass": "raise-opset", "opset": opset}], check=False
     ).to_onnx()
     onnx.checker.check_model(made, full_check=True)
     assert opset_of(made) == max(opset, opset_of(model))
