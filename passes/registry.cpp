@@ -74,6 +74,7 @@ const std::vector<PassRow>& rows() {
        {},
        make_drop_dead_code},
       quantize_static_row(),
+      quantize_weights_row(),
       raise_opset_row(),
   };
   return rows;

@@ -1,4 +1,5 @@
-// dwindle quantize: int8 weights and activations, calibrated on data, held against the original.
+// dwindle quantize: weights and activations as integers, calibrated on data, held against the
+// original.
 #include <fmt/format.h>
 
 #include <memory>
@@ -24,14 +25,22 @@ struct Arguments {
 };
 
 int quantize(const Arguments& arguments) {
+  const passes::Recipe recipe = passes::quantize_recipe(arguments.flags.given());
+  const bool with_data = !arguments.data.path.empty();
+  if (passes::needs_calibration(recipe) && !with_data) {
+    throw BadOption(
+        "--calib is required: ranges of activations come from data (quantize weights "
+        "alone with --activations none)");
+  }
   Transform transform(arguments.paths);
-  const auto data = open(arguments.data, transform.original());
   passes::ProvenResult result;
   {
     ProgressBar progress;
-    result = passes::run_with_calibration(transform.model(),
-                                          passes::quantize_recipe(arguments.flags.given()), *data,
-                                          arguments.proof, &progress);
+    result = with_data
+                 ? passes::run_with_calibration(transform.model(), recipe,
+                                                *open(arguments.data, transform.original()),
+                                                arguments.proof, &progress)
+                 : passes::run_without_data(transform.model(), recipe, arguments.proof, &progress);
   }
   if (!result.within_bound) {
     print_quality(*result.quality);
@@ -42,6 +51,9 @@ int quantize(const Arguments& arguments) {
   }
   transform.finish(result.passes);
   if (result.quality) print_quality(*result.quality);
+  if (!result.unproven.empty()) {
+    fmt::print("not run beside the original: {}\n", result.unproven);
+  }
   return kDone;
 }
 
@@ -50,7 +62,7 @@ int quantize(const Arguments& arguments) {
 Action declare_quantize(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   add_paths(app, arguments->paths);
-  add_data_flags(app, arguments->data, "--calib", true);
+  add_data_flags(app, arguments->data, "--calib", false);
   arguments->flags.add(app, passes::find_pass("quantize-static"));
   app.add_option("--max-drop", arguments->proof.max_drop,
                  "Largest share (0 to 1) of the samples whose top class may change; more is exit "

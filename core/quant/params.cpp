@@ -14,17 +14,6 @@ constexpr float kLeastScale = 1e-18f;
 
 float usable_scale(float scale) { return std::max(scale, kLeastScale); }
 
-// Splits a tensor along `axis` as [outer, extent, inner]; axis -1 is one slice of everything.
-struct AxisView {
-  int64_t outer = 1, extent = 1, inner = 1;
-  AxisView(const Dims& shape, int axis) {
-    for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
-      const int64_t dim = shape[static_cast<size_t>(i)];
-      (axis < 0 || i > axis ? inner : i == axis ? extent : outer) *= dim;
-    }
-  }
-};
-
 }  // namespace
 
 IntegerRange integer_range(DType dtype, bool narrow) {
@@ -65,39 +54,6 @@ int32_t quantize(float x, QuantParams params, IntegerRange range) {
   const float q = std::nearbyint(x / params.scale) + static_cast<float>(params.zero_point);
   return static_cast<int32_t>(
       std::clamp(q, static_cast<float>(range.min), static_cast<float>(range.max)));
-}
-
-std::vector<float> symmetric_scales(const Tensor& weights, int axis, DType dtype) {
-  const AxisView view(weights.shape(), axis);
-  const auto most = static_cast<float>(integer_range(dtype, true).max);
-  std::vector<float> scales(static_cast<size_t>(view.extent), 0.0f);
-  const float* in = weights.data<float>();
-  for (int64_t o = 0; o < view.outer; ++o) {
-    for (float& scale : scales) {
-      float magnitude = scale;
-      for (int64_t i = 0; i < view.inner; ++i) magnitude = std::max(magnitude, std::fabs(*in++));
-      scale = magnitude;
-    }
-  }
-  for (float& scale : scales) scale = scale == 0 ? 1.0f : usable_scale(scale / most);
-  return scales;
-}
-
-Tensor quantize_symmetric(const Tensor& weights, const std::vector<float>& scales, int axis,
-                          DType dtype) {
-  const AxisView view(weights.shape(), axis);
-  const IntegerRange range = integer_range(dtype, true);
-  std::vector<int32_t> values(static_cast<size_t>(weights.size()));
-  const float* in = weights.data<float>();
-  size_t at = 0;
-  for (int64_t o = 0; o < view.outer; ++o) {
-    for (float scale : scales) {
-      for (int64_t i = 0; i < view.inner; ++i, ++at) {
-        values[at] = quantize(in[at], {scale, 0}, range);
-      }
-    }
-  }
-  return integer_tensor(values, weights.shape(), dtype);
 }
 
 Tensor integer_tensor(const std::vector<int32_t>& values, Dims shape, DType dtype) {

@@ -35,15 +35,6 @@ inline float dequantize(int32_t q, QuantParams params) {
   return static_cast<float>(q - params.zero_point) * params.scale;
 }
 
-// Elements of `weights` as `dtype` with one scale for each index of `axis` (axis -1: one in all),
-// zero points 0. Packed where dtype has less than 8 bits.
-Tensor quantize_symmetric(const Tensor& weights, const std::vector<float>& scales, int axis,
-                          DType dtype);
-
-// The scale of each slice of `weights` along `axis` (-1: of all) that just holds its largest
-// magnitude in the narrow range of `dtype`.
-std::vector<float> symmetric_scales(const Tensor& weights, int axis, DType dtype);
-
 // A rank-1 tensor (rank 0 for one value without an axis) of integers of a dtype up to 32 bits,
 // packed where it has less than 8.
 Tensor integer_tensor(const std::vector<int32_t>& values, Dims shape, DType dtype);

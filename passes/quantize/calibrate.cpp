@@ -1,6 +1,10 @@
 #include "passes/quantize/calibrate.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/data/feed_checks.h"
+#include "core/runtime/compare.h"
 #include "core/runtime/float_executor.h"
 #include "core/support/error.h"
 #include "core/support/threads.h"
@@ -8,7 +12,11 @@
 namespace dwindle::passes {
 namespace {
 
-// What to watch, and the statistics that start with what is known before any data: constants.
+// Samples kept to look closer with, and the memory that they may take.
+constexpr int64_t kFirstSamples = 2;
+constexpr size_t kMostKept = size_t{16} << 20;
+
+// The statistics before any data: what to watch.
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
   Statistics statistics;
   for (Value* value : placement.values) {
@@ -17,8 +25,9 @@ Statistics start(const Placement& placement, const ObserverOptions& options, boo
     if (placement.source(value) != value || joined) continue;
     statistics.observers.emplace(value, make_observer(options));
   }
-  for (const Node* node : channel_means ? placement.weighted : std::vector<Node*>{}) {
-    statistics.means.emplace(node->input(0), ChannelMeans(reduced_data_axis(*node)));
+  for (const WeightSite& site : channel_means ? placement.weights : std::vector<WeightSite>{}) {
+    if (quant_rule(*site.node)->kind != QuantKind::kWeighted) continue;
+    statistics.means.emplace(site.node->input(0), ChannelMeans(reduced_data_axis(*site.node)));
   }
   return statistics;
 }
@@ -81,53 +90,97 @@ std::vector<double> ChannelMeans::means() const {
   return means;
 }
 
+namespace {
+
+// Takes in the values of one model as they are computed.
+class Calibrator {
+ public:
+  Calibrator(const Model& model, Statistics& statistics)
+      : statistics_(statistics), executor_(model) {
+    std::vector<const Value*> watched;
+    for (auto& [value, observer] : statistics.observers) {
+      const Tensor* constant = value->constant();
+      if (constant == nullptr) {
+        watched.push_back(value);
+      } else {
+        observe_constant(*value, *constant, *observer);
+      }
+    }
+    for (auto& [value, means] : statistics.means) {
+      if (!statistics.observers.contains(value)) watched.push_back(value);
+    }
+    executor_.watch(watched, [this](const Value& value, const Tensor& tensor) {
+      observe(value, tensor);
+      auto means = statistics_.means.find(&value);
+      if (means != statistics_.means.end()) means->second.add(tensor);
+    });
+  }
+
+  void take(const Feed& feed) {
+    check_finite(feed, statistics_.samples);
+    in_feed_ = feed.samples;
+    executor_.run(feed.inputs);
+    statistics_.samples += feed.samples;
+  }
+
+ private:
+  static void observe_constant(const Value& value, const Tensor& constant, Observer& observer) {
+    try {
+      observer.observe(constant.values<float>());
+    } catch (const BadData& error) {
+      throw BadModel("the constant '" + value.name() + "' cannot be quantized: " + error.what());
+    }
+  }
+
+  void observe(const Value& value, const Tensor& tensor) {
+    auto observer = statistics_.observers.find(&value);
+    if (observer == statistics_.observers.end() || statistics_.unusable.contains(&value)) return;
+    const auto values = tensor.values<float>();
+    try {
+      observer->second->observe(values);
+    } catch (const BadData& error) {
+      const bool nan =
+          std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
+      const std::string place = where(value, statistics_.samples, in_feed_);
+      if (nan) throw BadData("calibration: " + place + ": " + error.what());
+      // An attention mask may put infinities into a sound model.
+      statistics_.unusable.emplace(&value, "holds infinities: " + place);
+    }
+  }
+
+  Statistics& statistics_;
+  FloatExecutor executor_;
+  int64_t in_feed_ = 0;
+};
+
+void keep_first(const Feed& feed, std::vector<Feed>& kept) {
+  if (static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
+  for (Feed& sample : split_samples(feed)) {
+    size_t bytes = 0;
+    for (const auto& [name, tensor] : sample.inputs) bytes += tensor.nbytes();
+    if (bytes > kMostKept || static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
+    kept.push_back(std::move(sample));
+  }
+}
+
+}  // namespace
+
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
                      const ObserverOptions& options, bool channel_means, Progress* progress) {
   Statistics statistics = start(placement, options, channel_means);
-  std::vector<const Value*> watched;
-  for (auto& [value, observer] : statistics.observers) {
-    const Tensor* constant = value->constant();
-    if (constant == nullptr) {
-      watched.push_back(value);
-      continue;
-    }
-    try {
-      observer->observe(constant->values<float>());
-    } catch (const BadData& error) {
-      throw BadModel("the constant '" + value->name() + "' cannot be quantized: " + error.what() +
-                     "; exclude the nodes that read it");
-    }
-  }
-  for (auto& [value, means] : statistics.means) {
-    if (!statistics.observers.contains(value)) watched.push_back(value);
-  }
-
-  FloatExecutor executor(model);
-  int64_t in_feed = 0;
-  executor.watch(watched, [&](const Value& value, const Tensor& tensor) {
-    auto observer = statistics.observers.find(&value);
-    if (observer != statistics.observers.end()) {
-      try {
-        observer->second->observe(tensor.values<float>());
-      } catch (const BadData& error) {
-        throw BadData("calibration: " + where(value, statistics.samples, in_feed) + ": " +
-                      error.what());
-      }
-    }
-    auto means = statistics.means.find(&value);
-    if (means != statistics.means.end()) means->second.add(tensor);
-  });
+  Calibrator calibrator(model, statistics);
   while (std::optional<Feed> feed = data.next()) {
-    in_feed = feed->samples;
-    check_finite(*feed, statistics.samples);
-    executor.run(feed->inputs);
-    statistics.samples += feed->samples;
+    calibrator.take(*feed);
+    keep_first(*feed, statistics.first_feeds);
     if (progress != nullptr) {
       progress->update("calibrating", static_cast<size_t>(statistics.samples),
                        static_cast<size_t>(data.size()));
     }
   }
   if (statistics.samples == 0) throw BadData("calibration: the data has no samples");
+  for (const auto& [value, observer] : statistics.observers) {
+    if (!observer->seen()) statistics.unusable.emplace(value, "calibration never reached it");
+  }
   return statistics;
 }
 

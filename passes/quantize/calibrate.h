@@ -31,13 +31,16 @@ class ChannelMeans {
 
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
-  std::unordered_map<const Value*, ChannelMeans> means;  // inputs of weighted nodes
+  std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes
+  // Values without a range, and why: no data reached them, or they are infinite.
+  std::unordered_map<const Value*, std::string> unusable;
+  std::vector<Feed> first_feeds;  // a few samples to look closer with
   int64_t samples = 0;
 };
 
 // Runs `model` over all of `data`. Memory does not grow with the number of samples. Raises BadData
-// where there is no sample, where a feed does not fit the model, or where a value is NaN or
-// infinite (naming the value, the node and the sample).
+// where there is no sample, where a feed does not fit the model or is not finite, or where a value
+// becomes NaN (naming the value, the node and the sample).
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
                      const ObserverOptions& options, bool channel_means, Progress* progress);
 

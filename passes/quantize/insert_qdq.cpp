@@ -5,76 +5,83 @@
 namespace dwindle::passes {
 namespace {
 
-void set_axis(Node* node, int axis) {
-  if (axis >= 0) node->set_attribute("axis", static_cast<int64_t>(axis));
-}
+constexpr size_t kSmall = 1 << 12;  // bytes: scales and zero points, found again by their bytes
+
+Node* first_node(const Graph& graph) { return *graph.nodes().begin(); }
+
+Tensor scalar_zero_point(int32_t value, DType dtype) { return integer_tensor({value}, {}, dtype); }
 
 }  // namespace
 
-Value* QdqInserter::shared(const std::string& name, Tensor tensor) {
-  std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.nbytes());
-  auto [it, added] =
-      constants_.try_emplace({tensor.dtype(), tensor.shape(), std::move(bytes)}, nullptr);
-  if (added) it->second = graph_.add_initializer(name, std::move(tensor));
-  return it->second;
+Value* QdqInserter::constant(const Value& real, const std::string& suffix, Tensor tensor) {
+  Graph& graph = *real.graph();
+  const std::string name = real.name() + suffix;
+  if (tensor.nbytes() <= kSmall) {
+    std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.nbytes());
+    auto [it, added] =
+        small_.try_emplace({&graph, tensor.dtype(), tensor.shape(), std::move(bytes)}, nullptr);
+    if (added) it->second = graph.add_initializer(name, std::move(tensor));
+    return it->second;
+  }
+  std::vector<Value*>& made = large_[&real];
+  for (Value* value : made) {
+    if (value->initializer()->identical(tensor)) return value;
+  }
+  made.push_back(graph.add_initializer(name, std::move(tensor)));
+  return made.back();
 }
 
-Value* QdqInserter::scale(const std::string& name, const std::vector<float>& scales, bool vector) {
-  const Dims shape = vector ? Dims{static_cast<int64_t>(scales.size())} : Dims{};
-  return shared(name + "_scale", Tensor::of<float>(shape, scales));
-}
-
-Value* QdqInserter::zero_point(const std::string& name, const std::vector<int32_t>& values,
-                               DType dtype, bool vector) {
-  const Dims shape = vector ? Dims{static_cast<int64_t>(values.size())} : Dims{};
-  return shared(name + "_zero_point", integer_tensor(values, shape, dtype));
+void QdqInserter::drop_if_unread(Value* real) {
+  if (!real->unused() || real->initializer() == nullptr || real->is_graph_input()) return;
+  large_.erase(real);
+  real->graph()->erase(real);
 }
 
 void QdqInserter::quantize(Value* value, QuantParams params, DType dtype) {
-  const std::string& name = value->name();
-  Value* scale_value = scale(name, {params.scale}, false);
-  Value* zero = zero_point(name, {params.zero_point}, dtype, false);
-  if (const Tensor* constant = value->constant()) {
+  Graph& graph = *value->graph();
+  const std::string name = value->name();
+  Value* scale = constant(*value, "_scale", Tensor::scalar(params.scale));
+  Value* zero = constant(*value, "_zero_point", scalar_zero_point(params.zero_point, dtype));
+  if (const Tensor* real = value->constant()) {
     const IntegerRange range = integer_range(dtype);
     std::vector<int32_t> integers;
-    for (float x : constant->values<float>()) {
+    for (float x : real->values<float>()) {
       integers.push_back(dwindle::quantize(x, params, range));
     }
-    Value* quantized = graph_.add_initializer(name + "_quantized",
-                                              integer_tensor(integers, constant->shape(), dtype));
-    Node* first = *graph_.nodes().begin();
-    Node* node = graph_.add_node("DequantizeLinear", {quantized, scale_value, zero}, 1, first,
-                                 name + "_dequantized");
+    Value* quantized =
+        graph.add_initializer(name + "_quantized", integer_tensor(integers, real->shape(), dtype));
+    Node* node = graph.add_node("DequantizeLinear", {quantized, scale, zero}, 1, first_node(graph),
+                                name + "_dequantized");
     node->output()->type = value->type;
-    graph_.replace(value, node->output());
+    graph.replace(value, node->output());
     return;
   }
-  Node* after = value->producer() == nullptr ? *graph_.nodes().begin() : value->producer()->next();
+  Node* after = value->producer() == nullptr ? first_node(graph) : value->producer()->next();
   // The readers are moved over before the pair itself starts to read the value.
-  Value* stand_in = graph_.add_value(graph_.fresh_name(name + "_dequantized"));
-  Node* q = graph_.add_node("QuantizeLinear", {nullptr, scale_value, zero}, 1, after,
-                            name + "_quantized");
-  Node* dq = graph_.add_node("DequantizeLinear", {q->output(), scale_value, zero}, 0, after);
+  Value* stand_in = graph.add_value(graph.fresh_name(name + "_dequantized"));
+  Node* q = graph.add_node("QuantizeLinear", {nullptr, scale, zero}, 1, after, name + "_quantized");
+  Node* dq = graph.add_node("DequantizeLinear", {q->output(), scale, zero}, 0, after);
   dq->add_output(stand_in);
   stand_in->type = value->type;
   q->output()->type = {dtype, value->type.shape, {}};
-  graph_.replace(value, stand_in);
+  graph.replace(value, stand_in);
   q->set_input(0, value);
 }
 
-Value* QdqInserter::dequantized(const std::string& name, Tensor integers,
-                                const std::vector<float>& scales, int axis, Node* before) {
+Value* QdqInserter::dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,
+                                int64_t block_size, Node* before) {
   const DType dtype = integers.dtype();
   const ValueType type{DType::kFloat, to_shape(integers.shape()), {}};
-  const bool vector = axis >= 0;
-  Value* quantized = graph_.add_initializer(name + "_quantized", std::move(integers));
-  std::vector<Value*> inputs = {quantized, scale(name, scales, vector)};
-  // Zero points of int32 biases are always 0 and left out.
-  if (dtype != DType::kInt32) {
-    inputs.push_back(zero_point(name, std::vector<int32_t>(scales.size()), dtype, vector));
+  std::vector<Value*> inputs = {constant(real, "_quantized", std::move(integers)),
+                                constant(real, "_scale", scales)};
+  // Zero points of int32 biases are always 0 and left out; so are the many of blocks.
+  if (dtype != DType::kInt32 && block_size == 0) {
+    inputs.push_back(constant(real, "_zero_point", Tensor::zeros(dtype, scales.shape())));
   }
-  Node* node = graph_.add_node("DequantizeLinear", inputs, 1, before, name + "_dequantized");
-  set_axis(node, axis);
+  Node* node = before->graph()->add_node("DequantizeLinear", inputs, 1, before,
+                                         real.name() + "_dequantized");
+  if (axis >= 0) node->set_attribute("axis", static_cast<int64_t>(axis));
+  if (block_size > 0) node->set_attribute("block_size", block_size);
   node->output()->type = type;
   return node->output();
 }

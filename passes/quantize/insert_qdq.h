@@ -1,38 +1,41 @@
-// Puts QuantizeLinear / DequantizeLinear pairs into a graph.
+// Puts QuantizeLinear / DequantizeLinear into graphs.
 #pragma once
 
 #include <map>
 #include <string>
 #include <tuple>
+#include <unordered_map>
+#include <vector>
 
 #include "core/ir/graph.h"
 #include "core/quant/params.h"
 
 namespace dwindle::passes {
 
-// Adds the pairs and the initializers that they need to one graph; equal scales and zero points
-// become one initializer.
+// Adds the nodes and the initializers that they need; equal scales and zero points of a graph
+// become one initializer, and weights that several nodes share stay shared.
 class QdqInserter {
  public:
-  explicit QdqInserter(Graph& graph) : graph_(graph) {}
-
-  // Value → QuantizeLinear → DequantizeLinear → all that read the value. A graph output keeps its
-  // name. A constant becomes an integer initializer with a DequantizeLinear alone.
+  // Value → QuantizeLinear → DequantizeLinear → all that read the value, nested graphs too. A graph
+  // output keeps its name. A constant becomes an integer initializer with a DequantizeLinear alone.
   void quantize(Value* value, QuantParams params, DType dtype);
 
-  // DequantizeLinear of an integer initializer, placed before `before`. One scale a slice of `axis`
-  // (-1: one scale). Returns its output.
-  Value* dequantized(const std::string& name, Tensor integers, const std::vector<float>& scales,
-                     int axis, Node* before);
+  // DequantizeLinear of the integer form of the constant `real`, placed before `before`, which may
+  // be in a graph nested in that of `real`. `scales`: rank 0 or, along `axis`, one a slice or (with
+  // `block_size` > 0) one a block. Returns its output.
+  Value* dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,
+                     int64_t block_size, Node* before);
+
+  // An initializer beside `real`, named after it: one for all calls with the same bytes.
+  Value* constant(const Value& real, const std::string& suffix, Tensor tensor);
+
+  // Erases the initializer `real` where nothing reads it any more.
+  void drop_if_unread(Value* real);
 
  private:
-  Value* scale(const std::string& name, const std::vector<float>& scales, bool vector);
-  Value* zero_point(const std::string& name, const std::vector<int32_t>& values, DType dtype,
-                    bool vector);
-  Value* shared(const std::string& name, Tensor tensor);
-
-  Graph& graph_;
-  std::map<std::tuple<DType, Dims, std::string>, Value*> constants_;
+  using Key = std::tuple<const Graph*, DType, Dims, std::string>;
+  std::map<Key, Value*> small_;
+  std::unordered_map<const Value*, std::vector<Value*>> large_;  // by what they stand for
 };
 
 }  // namespace dwindle::passes

@@ -6,5 +6,6 @@
 namespace dwindle::passes {
 
 PassRow quantize_static_row();
+PassRow quantize_weights_row();
 
 }  // namespace dwindle::passes

@@ -1,5 +1,7 @@
 #include "passes/quantize/placement.h"
 
+#include <algorithm>
+#include <cmath>
 #include <unordered_set>
 
 namespace dwindle::passes {
@@ -18,23 +20,45 @@ bool is_bias_add(const Node& add, const Value* product) {
   return bias->rank() >= 1 && bias->size() == bias->shape().back();
 }
 
+bool is_float_constant(const Value* value) {
+  return is_float_tensor(value) && value->constant() != nullptr;
+}
+
+// An infinite operand (the mask of an attention) has no integer that stands for it.
+bool holds_infinity(const Value* value) {
+  if (!is_float_constant(value)) return false;
+  const auto values = value->constant()->values<float>();
+  return std::any_of(values.begin(), values.end(), [](float x) { return std::isinf(x); });
+}
+
 class Placer {
  public:
-  Placer(const Model& model, const std::function<bool(const Node&)>& excluded)
-      : graph_(*model.graph), excluded_(excluded) {}
+  Placer(const Model& model, const KeptFloat& kept, bool activations)
+      : graph_(*model.graph), kept_(kept), activations_(activations) {}
 
   Placement run() {
-    for (Node* node : graph_.nodes()) visit(node);
-    list_islands();
-    order_values();
+    for_each_graph(graph_, [&](Graph& graph) {
+      for (Node* node : graph.nodes()) visit(node);
+    });
+    for_each_graph(graph_, [&](Graph& graph) {
+      list_islands(graph);
+      for (Value* value : graph.values()) {
+        if (placement_.quantizes(value)) placement_.values.push_back(value);
+      }
+    });
     return std::move(placement_);
   }
 
  private:
   void visit(Node* node) {
     const QuantRule* rule = quant_rule(*node);
-    if (rule == nullptr || excluded_(*node) || fused_.contains(node)) return;
-    if (!is_float_tensor(node->output())) return;
+    if (rule == nullptr || kept_.contains(node) || fused_.contains(node)) return;
+    if (rule->kind == QuantKind::kHoldsWeights ||
+        (rule->kind == QuantKind::kWeighted && !activations_)) {
+      store_weights(node, *rule);
+      return;
+    }
+    if (!activations_ || !is_float_tensor(node->output())) return;
     if (rule->kind == QuantKind::kWeighted) {
       quantize_weighted(node, *rule);
     } else if (follows(*node, *rule)) {
@@ -42,12 +66,21 @@ class Placer {
     }
   }
 
+  void store_weights(Node* node, const QuantRule& rule) {
+    for (int input : rule.weight_inputs) {
+      if (input < 0 || !is_float_constant(node->input(static_cast<size_t>(input)))) continue;
+      placement_.weights.push_back({node, input});
+      done_.insert(node);
+    }
+  }
+
   void quantize_weighted(Node* node, const QuantRule& rule) {
-    Value* weights = node->input(static_cast<size_t>(rule.weight_input));
+    Value* weights = node->input(static_cast<size_t>(rule.weight_inputs[0]));
     if (!is_float_tensor(node->input(0)) || !is_float_tensor(weights)) return;
     mark(node->input(0));
+    store_weights(node, rule);
     if (weights->constant() == nullptr) mark(weights);
-    placement_.weighted.push_back(node);
+    placement_.nodes.push_back(node);
     done_.insert(node);
     Node* tail = fuse(node);
     // An int8 convolution writes int8. A matrix product writes its int32 sums as float just as
@@ -67,13 +100,17 @@ class Placer {
 
   void quantize_follower(Node* node, const QuantRule& rule) {
     for (size_t i = 0; i < node->num_inputs(); ++i) {
-      if (is_data(rule, i) && !is_float_tensor(node->input(i))) return;
+      if (!is_data(rule, i)) continue;
+      if (!is_float_tensor(node->input(i))) return;
+      if (!holds_infinity(node->input(i))) continue;
+      reasons_[node] = "its constant '" + node->input(i)->name() + "' holds an infinity";
+      return;
     }
-    // Rows gathered from a constant table are weights, not data that flows.
     if (rule.kind == QuantKind::kSharesRange && node->input(0)->constant() != nullptr) return;
     for (size_t i = 0; i < node->num_inputs(); ++i) {
       if (is_data(rule, i)) mark(node->input(i));
     }
+    placement_.nodes.push_back(node);
     done_.insert(node);
     if (rule.kind == QuantKind::kOwnRange) {
       mark(fuse(node)->output());
@@ -97,7 +134,7 @@ class Placer {
 
   // Takes the nodes fused behind `node` as done with it; returns the last.
   Node* fuse(Node* node) {
-    Node* tail = fused_tail(node, excluded_);
+    Node* tail = fused_tail(node, kept_);
     for (Node* fused = node; fused != tail;) {
       fused = fused->output()->uses().front().node;
       fused_.insert(fused);
@@ -111,10 +148,10 @@ class Placer {
   void mark(Value* value) {
     if (!placement_.sources_.emplace(value, value).second) return;
     Node* producer = value->producer();
-    if (producer == nullptr || value->graph() != &graph_) return;
+    if (producer == nullptr) return;
     const QuantRule* rule = quant_rule(*producer);
     const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange &&
-                       !excluded_(*producer) && !done_.contains(producer);
+                       !kept_.contains(producer) && !done_.contains(producer);
     if (moves) quantize_follower(producer, *rule);
   }
 
@@ -122,34 +159,34 @@ class Placer {
     return i < 32 ? (rule.data_inputs >> i & 1) != 0 : rule.data_inputs == ~0u;
   }
 
-  void list_islands() {
-    for (Node* node : graph_.nodes()) {
-      if (done_.contains(node) || node->is("Constant")) continue;
-      const bool on_floats = is_float_tensor(node->output()) || !node->nested_graphs().empty();
-      if (!on_floats) continue;
-      placement_.islands.push_back({node, reason(*node)});
+  void list_islands(const Graph& graph) {
+    for (const Node* node : graph.nodes()) {
+      // What a node with graphs in it does is told by the nodes in them.
+      if (done_.contains(node) || node->is("Constant") || !node->nested_graphs().empty()) continue;
+      if (is_float_tensor(node->output())) placement_.islands.push_back({node, reason(*node)});
     }
   }
 
   std::string reason(const Node& node) const {
-    if (excluded_(node)) return "excluded";
-    if (!node.nested_graphs().empty()) return "holds nested graphs";
+    if (auto kept = kept_.find(&node); kept != kept_.end()) return kept->second;
+    if (auto own = reasons_.find(&node); own != reasons_.end()) return own->second;
     const QuantRule* rule = quant_rule(node);
     if (rule == nullptr) return "no int8 form of " + node.op_type;
+    if (rule->kind == QuantKind::kHoldsWeights) return "its weights are no float32 constants";
+    if (!activations_) {
+      return rule->kind == QuantKind::kWeighted ? "its weights are no float32 constants"
+                                                : "has no weights";
+    }
     if (rule->kind == QuantKind::kWeighted) return "an input is not a float32 tensor";
     return "none of its inputs is quantized";
   }
 
-  void order_values() {
-    for (Value* value : graph_.values()) {
-      if (placement_.quantizes(value)) placement_.values.push_back(value);
-    }
-  }
-
-  const Graph& graph_;
-  const std::function<bool(const Node&)>& excluded_;
+  Graph& graph_;
+  const KeptFloat& kept_;
+  const bool activations_;
   Placement placement_;
   std::unordered_set<const Node*> fused_, done_;
+  KeptFloat reasons_;
 };
 
 }  // namespace
@@ -160,13 +197,13 @@ const Value* Placement::source(const Value* value) const {
   return at;
 }
 
-Node* fused_tail(Node* node, const std::function<bool(const Node&)>& excluded) {
+Node* fused_tail(Node* node, const KeptFloat& kept) {
   const bool product = node->is("MatMul");
   for (;;) {
     Value* output = node->output();
     if (output->is_graph_output() || output->uses().size() != 1) return node;
     Node* next = output->uses().front().node;
-    if (next->graph() != node->graph() || excluded(*next)) return node;
+    if (next->graph() != node->graph() || kept.contains(next)) return node;
     const bool clips = next->is("Relu") || (next->is("Clip") && output->uses().front().input == 0);
     const bool bias = product && node->is("MatMul") && is_bias_add(*next, output);
     if (!clips && !bias) return node;
@@ -175,8 +212,8 @@ Node* fused_tail(Node* node, const std::function<bool(const Node&)>& excluded) {
   }
 }
 
-Placement place_quantization(const Model& model, const std::function<bool(const Node&)>& excluded) {
-  return Placer(model, excluded).run();
+Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations) {
+  return Placer(model, kept, activations).run();
 }
 
 }  // namespace dwindle::passes

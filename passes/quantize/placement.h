@@ -1,5 +1,5 @@
-// Placement: which values of a graph get a quantized form, and which of them hold the same
-// elements.
+// Placement: which values of a model get a quantized form, which of them hold the same elements,
+// and which weights are stored as integers.
 #pragma once
 
 #include <functional>
@@ -12,18 +12,27 @@
 
 namespace dwindle::passes {
 
-// A node that stays in float, and why.
+// Nodes that stay in float, and why.
+using KeptFloat = std::unordered_map<const Node*, std::string>;
+
 struct Island {
   const Node* node;
   std::string reason;
 };
 
+// Constant weights at one input of a node.
+struct WeightSite {
+  Node* node;
+  int input;
+};
+
 struct Placement {
-  // Values that get a quantized form, in the order of the graph; constants among the data inputs
-  // (the second operand of an Add) too.
+  // Values that get a quantized form, graph by graph in the order of each; constants among the data
+  // inputs (the second operand of an Add) too. Empty where only weights are quantized.
   std::vector<Value*> values;
-  // Nodes whose weights are quantized.
-  std::vector<Node*> weighted;
+  std::vector<WeightSite> weights;
+  // Nodes that work on quantized values.
+  std::vector<Node*> nodes;
   // Concats whose inputs and output may share one scale, if their ranges turn out to be alike.
   std::vector<Node*> concats;
   std::vector<Island> islands;
@@ -36,13 +45,14 @@ struct Placement {
   std::unordered_map<const Value*, const Value*> sources_;  // in one or more steps
 };
 
-// Decides for the main graph of `model`, whose types have been inferred. `excluded(node)` says
-// which nodes stay in float. Sources of the choices: where ONNX Runtime, TFLite and CMSIS-NN have
-// int8 kernels, and what they fuse: Conv, Gemm and MatMul with the Relu or Clip behind them.
-Placement place_quantization(const Model& model, const std::function<bool(const Node&)>& excluded);
+// Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay
+// as they are. Nodes in `kept` stay in float. Without `activations` only weights are quantized.
+// Sources of the choices: where ONNX Runtime, TFLite and CMSIS-NN have int8 kernels, and what they
+// fuse: Conv, Gemm and MatMul with the Relu or Clip behind them.
+Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations = true);
 
 // The last of the nodes that run fused with `node` on its output: a Relu or Clip that alone reads
-// it, a constant bias added to a MatMul.
-Node* fused_tail(Node* node, const std::function<bool(const Node&)>& excluded);
+// it, a constant bias added to a MatMul. Nodes in `kept` are not fused.
+Node* fused_tail(Node* node, const KeptFloat& kept);
 
 }  // namespace dwindle::passes

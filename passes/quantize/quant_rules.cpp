@@ -6,6 +6,7 @@
 namespace dwindle::passes {
 namespace {
 
+constexpr uint32_t kNone = 0;
 constexpr uint32_t kFirst = 1u << 0;
 constexpr uint32_t kFirstTwo = kFirst | 1u << 1;
 constexpr uint32_t kAll = ~0u;
@@ -13,10 +14,15 @@ constexpr uint32_t kAll = ~0u;
 using enum QuantKind;
 
 constexpr QuantRule kRules[] = {
-    {"Conv", kWeighted, kFirst, 1, 2},
-    {"ConvTranspose", kWeighted, kFirst, 1, 2},
-    {"Gemm", kWeighted, kFirst, 1, 2},
-    {"MatMul", kWeighted, kFirst, 1},
+    {"Conv", kWeighted, kFirst, {1, -1}, 2},
+    {"ConvTranspose", kWeighted, kFirst, {1, -1}, 2},
+    {"Gemm", kWeighted, kFirst, {1, -1}, 2},
+    {"MatMul", kWeighted, kFirst, {1, -1}},
+
+    {"Gather", kHoldsWeights, kNone, {0, -1}},
+    {"LSTM", kHoldsWeights, kNone, {1, 2}},
+    {"GRU", kHoldsWeights, kNone, {1, 2}},
+    {"RNN", kHoldsWeights, kNone, {1, 2}},
 
     {"Add", kOwnRange, kFirstTwo},
     {"Mul", kOwnRange, kFirstTwo},
@@ -55,21 +61,38 @@ constexpr QuantRule kRules[] = {
 
 const QuantRule* quant_rule(const Node& node) {
   static const auto index = [] {
-    std::unordered_map<std::string_view, const QuantRule*> rules;
+    std::unordered_multimap<std::string_view, const QuantRule*> rules;
     for (const QuantRule& rule : kRules) rules.emplace(rule.op, &rule);
     return rules;
   }();
   if (!node.domain.empty()) return nullptr;
-  auto it = index.find(node.op_type);
-  return it == index.end() ? nullptr : it->second;
+  const auto [first, last] = index.equal_range(node.op_type);
+  for (auto it = first; it != last; ++it) {
+    // A Gather looks up rows of a table or moves data, as its first input is constant or not.
+    const bool table = it->second->kind == QuantKind::kHoldsWeights && node.is("Gather");
+    const bool moves = it->second->kind == QuantKind::kSharesRange && node.is("Gather");
+    const bool constant = node.input(0) != nullptr && node.input(0)->constant() != nullptr;
+    if ((table && !constant) || (moves && constant)) continue;
+    return it->second;
+  }
+  return nullptr;
 }
 
-int output_channel_axis(const Node& node, const Tensor& weights) {
-  if (node.is("Conv")) return weights.rank() > 0 ? 0 : -1;
-  if (node.is("ConvTranspose")) return weights.rank() > 1 ? 1 : -1;
-  if (node.is("Gemm")) return node.int_attribute("transB", 0) != 0 ? 0 : 1;
+WeightAxes weight_axes(const Node& node, int input, int rank) {
+  if (node.is("Conv") && rank > 1) return {0, 1};
+  if (node.is("ConvTranspose") && rank > 1) return {1, 0};
+  if (node.is("Gemm") && rank == 2) {
+    const int columns = node.int_attribute("transB", 0) != 0 ? 0 : 1;
+    return {columns, 1 - columns};
+  }
   // The columns of a matrix; a stack of matrices (rank 3 and more) has other columns in each.
-  return weights.rank() == 2 ? 1 : -1;
+  if (node.is("MatMul") && rank == 2) return {1, 0};
+  if (node.is("MatMul") && rank > 2) return {-1, rank - 2};
+  if (node.is("Gather") && rank > 1 && node.int_attribute("axis", 0) == 0) return {0, rank - 1};
+  // [directions, gates · hidden, inputs or hidden]
+  const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
+  if (recurrent && input > 0 && rank == 3) return {1, 2};
+  return {};
 }
 
 int reduced_data_axis(const Node& node) {

@@ -1,6 +1,7 @@
 // What quantization does with each op: one row an op.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "core/ir/graph.h"
@@ -8,8 +9,9 @@
 namespace dwindle::passes {
 
 enum class QuantKind {
-  kWeighted,     // does the arithmetic worth quantizing: asks for quantized inputs and output
-  kOwnRange,     // follows quantized inputs; its output has a range of its own
+  kWeighted,      // does the arithmetic worth quantizing: asks for quantized inputs and output
+  kHoldsWeights,  // computes in float; its constant weights are stored as integers
+  kOwnRange,      // follows quantized inputs; its output has a range of its own
   kSharesRange,  // follows quantized inputs; output and data inputs have one scale (moved or chosen
                  // elements, or none larger than the inputs')
 };
@@ -17,17 +19,20 @@ enum class QuantKind {
 struct QuantRule {
   const char* op;
   QuantKind kind;
-  uint32_t data_inputs;   // bit i: input i is data (an activation, or a constant like one)
-  int weight_input = -1;  // of kWeighted: quantized per channel where constant
-  int bias_input = -1;    // int32 at scale_x · scale_w
+  uint32_t data_inputs;  // bit i: input i is data (an activation, or a constant like one)
+  std::array<int, 2> weight_inputs = {-1, -1};  // stored as integers where constant
+  int bias_input = -1;                          // int32 at scale_x · scale_w
 };
 
 // The rule of `node`, or null where the op stays in float.
 const QuantRule* quant_rule(const Node& node);
 
-// The axis of the weights that indexes output channels, -1 where there is none. `weights` is the
-// weight tensor of `node`, which has a kWeighted rule.
-int output_channel_axis(const Node& node, const Tensor& weights);
+// Which axes of the weights at `input` of `node` mean what; -1 where there is none.
+struct WeightAxes {
+  int channels = -1;  // indexes output channels (rows of a table): one scale an index
+  int summed = -1;    // is summed over (the elements of a row): blocks lie along it
+};
+WeightAxes weight_axes(const Node& node, int input, int rank);
 
 // The axis of the data input that the weights are summed over (negative: from the end).
 int reduced_data_axis(const Node& node);

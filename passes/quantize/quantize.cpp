@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <exception>
 
+#include "core/data/open_dataset.h"
+#include "core/onnx/onnx.h"
 #include "core/ops/infer.h"
+#include "core/runtime/same_outputs.h"
 #include "core/support/error.h"
 #include "passes/describe.h"
+#include "passes/quantize/scheme.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -62,6 +66,30 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
 }
 
+// Running a model takes about the memory of its weights once more.
+constexpr size_t kMostRun = size_t{256} << 20;
+
+size_t constant_bytes(const Model& model) {
+  size_t bytes = 0;
+  for_each_graph(*model.graph, [&](Graph& graph) {
+    for (const Value* value : graph.initializers()) {
+      if (value->initializer() != nullptr) bytes += value->initializer()->nbytes();
+    }
+  });
+  return bytes;
+}
+
+// A quantized file is never larger than it was.
+void undo_where_larger(Model& model, const Model& simplified, const Model& original,
+                       ProvenResult& result) {
+  const uint64_t before = serialized_size(original), after = serialized_size(model);
+  if (after <= before || result.passes.empty()) return;
+  model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
+  result.passes.back().result.notes.push_back(
+      "quantized, the model would take " + std::to_string(after) + " bytes, more than the " +
+      std::to_string(before) + " that it had: it stays in float");
+}
+
 [[noreturn]] void no_classes(const Model& model) {
   std::string outputs;
   for (const Value* output : model.graph->outputs()) {
@@ -89,14 +117,51 @@ void require_share(double max_drop) {
 
 }  // namespace
 
-Recipe quantize_recipe(const std::map<std::string, OptionValue>& options) {
+Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
+  const auto activations = options.find("activations");
+  const bool weights_only =
+      activations != options.end() && activations->second == OptionValue("none");
+  if (weights_only) options.erase(activations);
+  const std::string pass = weights_only ? "quantize-weights" : "quantize-static";
+  const Options complete = complete_options(find_pass(pass), options);
+  const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
   // Weights that a caller could override are taken for what they are: constants.
   Recipe recipe{{{"drop-weight-inputs", {{"all", true}}}}};
   for (Step& step : simplify_recipe().steps) recipe.steps.push_back(std::move(step));
-  recipe.steps.push_back({"raise-opset", {}});
-  recipe.steps.push_back({"quantize-static", options});
+  recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
+  recipe.steps.push_back({pass, options});
   recipe.steps.push_back({"drop-dead-code", {}});
   return recipe;
+}
+
+bool needs_calibration(const Recipe& recipe) {
+  return std::any_of(recipe.steps.begin(), recipe.steps.end(),
+                     [](const Step& step) { return find_pass(step.pass).needs_calibration; });
+}
+
+ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
+                              Progress* progress) {
+  if (options.max_drop) throw BadOption("max-drop needs data to count changed classes on");
+  std::vector<Feed> feeds;
+  ProvenResult result;
+  if (constant_bytes(model) > kMostRun) {
+    result.unproven = "the model is too large to run for that";
+  } else {
+    try {
+      FloatExecutor executor(model);
+      for (uint64_t seed : {1, 2}) feeds.push_back({runnable_feeds(model, executor, seed), {}});
+    } catch (const Error& error) {
+      result.unproven = error.what();
+    }
+  }
+  if (result.unproven.empty()) {
+    return run_with_calibration(model, recipe, *dataset_from_feeds(std::move(feeds)), options,
+                                progress);
+  }
+  const Model original = model.clone();
+  PassContext context{nullptr, progress, &original};
+  result.passes = run_recipe(model, recipe, context);
+  return result;
 }
 
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
@@ -122,6 +187,7 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
     if (keeping.error()) std::rethrow_exception(keeping.error());
     throw;
   }
+  undo_where_larger(model, simplified, original, result);
   // Where nothing was to be quantized, no pass has asked for data; the proof does.
   if (keeping.kept().empty() && !keeping.next()) {
     throw BadData("the calibration data has no samples");

@@ -13,8 +13,11 @@
 namespace dwindle::passes {
 
 // The passes of `dwindle quantize`: those of simplify, then raise-opset and quantize-static with
-// `options`, then a clean-up.
-Recipe quantize_recipe(const std::map<std::string, OptionValue>& options);
+// `options`, then a clean-up. With the option activations=none, quantize-weights instead. Raises
+// BadOption where the options contradict each other.
+Recipe quantize_recipe(std::map<std::string, OptionValue> options);
+
+bool needs_calibration(const Recipe& recipe);
 
 struct ProofOptions {
   int64_t samples = 32;  // of the data that the models are run on beside each other
@@ -27,6 +30,7 @@ struct ProvenResult {
   std::vector<PassReport> passes;
   std::optional<Quality> quality;  // none where no pass used calibration data
   bool within_bound = true;        // whether max_drop holds
+  std::string unproven;            // where not empty: why the result was not run
 };
 
 // Runs a recipe that needs calibration data, and compares the result with the model as it was. The
@@ -36,5 +40,10 @@ struct ProvenResult {
 // shapes tell, else at the end.
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
                                   const ProofOptions& options, Progress* progress);
+
+// The same for a recipe that needs no data: compares on random inputs, where the model is small
+// enough and its ops are known; says in `unproven` where not.
+ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
+                              Progress* progress);
 
 }  // namespace dwindle::passes

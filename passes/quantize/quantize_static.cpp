@@ -3,306 +3,149 @@
 //
 // Placement says which values get a pair; calibration data says which range each must represent;
 // weights are rounded to their own scales, and what the rounding takes off the mean of each output
-// channel is given back through the bias. A Relu or Clip that saturation makes superfluous goes.
+// channel is given back through the bias. Nodes that calibration does not reach, whose values are
+// infinite, or whose own output would be lost in noise stay in float. A Relu or Clip that
+// saturation makes superfluous goes.
 //
 // Does nothing where no node can be quantized. Refuses a model that is quantized already. Nested
-// graphs and local functions stay in float (inline-functions comes first in the usual recipe).
+// graphs are quantized like the main one; bodies of local functions stay in float (inline-functions
+// comes first in the usual recipe).
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cmath>
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
 #include "passes/quantize/calibrate.h"
-#include "passes/quantize/exclude.h"
-#include "passes/quantize/insert_qdq.h"
+#include "passes/quantize/node_names.h"
+#include "passes/quantize/node_sqnr.h"
 #include "passes/quantize/passes.h"
 #include "passes/quantize/quantized.h"
 #include "passes/quantize/ranges.h"
-#include "passes/quantize/weights.h"
+#include "passes/quantize/rewrite.h"
+#include "passes/quantize/scheme.h"
+#include "passes/quantize/selection.h"
 
 namespace dwindle::passes {
 namespace {
 
-// The first version of ai.onnx with scales per channel.
-constexpr int kLeastOpset = 13;
-constexpr int kLeastIrVersion = 7;
-
-struct StaticOptions {
-  ObserverOptions observer;
-  WeightOptions weights;
-  bool correct_bias = true;
-  std::vector<std::string> exclude;
-};
-
-StaticOptions read_options(const Options& options) {
-  StaticOptions read;
-  read.observer.method = calibration_method(options.get<std::string>("calib-method"));
-  if (options.given("percentile") && read.observer.method != CalibrationMethod::kPercentile) {
-    throw BadOption("percentile has no effect with calib-method " +
-                    options.get<std::string>("calib-method") +
-                    "; it is for calib-method percentile");
-  }
-  read.observer.percentile = options.get<double>("percentile");
-  read.observer.symmetric = options.get<bool>("symmetric-activations");
-  read.observer.dtype = read.observer.symmetric ? DType::kInt8 : DType::kUint8;
-  read.weights.per_channel = !options.get<bool>("per-tensor");
-  read.correct_bias = options.get<bool>("correct-bias");
-  read.exclude = options.get<std::vector<std::string>>("exclude");
-  return read;
-}
-
 class QuantizeStatic : public Pass {
  public:
-  explicit QuantizeStatic(const Options& options) : options_(read_options(options)) {}
+  explicit QuantizeStatic(const Options& options)
+      : options_(options), scheme_(read_static_scheme(options)) {}
 
   PassResult run(Model& model, PassContext& context) override {
-    if (is_quantized(model)) {
-      throw BadModel("the model is quantized already: it holds " + quantized_op(model) +
-                     " nodes; quantize the float model it was made from");
-    }
+    require_float(model);
     if (context.calibration == nullptr) {
       throw BadOption("quantize-static needs calibration data");
     }
     infer_shapes(model);
-    Excluded excluded = excluded_nodes(model, context.original, options_.exclude);
-    const Placement placement =
-        place_quantization(model, [&](const Node& node) { return excluded.nodes.contains(&node); });
+    Selection selection = select_nodes(model, context.original, options_);
+    KeptFloat& kept = selection.kept;
     PassResult result;
-    result.notes = std::move(excluded.notes);
-    for (const Island& island : placement.islands) {
-      result.notes.push_back("float: " + island.node->op_type + " '" + handle(*island.node) +
-                             "': " + island.reason);
-    }
-    result.counts["nodes left in float"] = static_cast<int64_t>(placement.islands.size());
-    if (placement.values.empty()) return result;
+    result.notes = std::move(selection.notes);
 
-    require_finite_parameters(placement);
-    const Statistics statistics =
-        calibrate(model, placement, *context.calibration, options_.observer, options_.correct_bias,
-                  context.progress);
-    if (model.opset() < kLeastOpset) {
-      throw Unsupported("quantizing a model of opset " + std::to_string(model.opset()) +
-                        "; raise it to " + std::to_string(kLeastOpset) + " first (raise-opset)");
+    Plan plan;
+    plan.placement = place_quantization(model, kept);
+    plan.activations = scheme_.observer.dtype;
+    plan.symmetric = scheme_.observer.symmetric;
+    if (!plan.placement.values.empty() || !plan.placement.weights.empty()) {
+      require_opset(model, scheme_.least_versions());
+      decide(model, plan, kept, context, result);
+      result.counts["clips removed"] =
+          rewrite(model, plan, kept, {.integer_bias = scheme_.integer_bias});
+      result.counts["values quantized"] = static_cast<int64_t>(plan.placement.values.size());
+      result.counts["weights quantized"] = static_cast<int64_t>(plan.placement.weights.size());
+      model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
+      result.changed = !plan.placement.values.empty() || !plan.placement.weights.empty();
     }
-    rewrite(model, placement, statistics, result);
-    result.changed = true;
-    result.counts["calibration samples"] = statistics.samples;
+    report_islands(plan.placement, result);
     return result;
   }
 
  private:
-  void rewrite(Model& model, const Placement& placement, const Statistics& statistics,
-               PassResult& result) {
-    Graph& graph = *model.graph;
-    std::unordered_map<const Value*, QuantParams> params;
-    RangeChooser ranges(placement, statistics);
-    for (Value* value : placement.values) {
+  // Calibrates, and fills in the plan; nodes that must stay in float come into `kept`.
+  void decide(const Model& model, Plan& plan, KeptFloat& kept, const PassContext& context,
+              PassResult& result) const {
+    for (const WeightSite& site : plan.placement.weights) require_finite_parameters(site);
+    const Statistics statistics =
+        calibrate(model, plan.placement, *context.calibration, scheme_.observer,
+                  scheme_.correct_bias, context.progress);
+    result.counts["calibration samples"] = statistics.samples;
+    RangeChooser ranges(plan.placement, statistics);
+    for (Value* value : plan.placement.values) {
       const Range range = ranges.range(value);
-      params[value] = choose_params(range.low, range.high, options_.observer.dtype,
-                                    options_.observer.symmetric);
+      plan.params[value] = choose_params(range.low, range.high, plan.activations, plan.symmetric);
     }
-    QdqInserter inserter(graph);
-    // Weights first: their nodes still read the float data whose statistics are known.
-    for (Node* node : placement.weighted) {
-      quantize_parameters(*node, placement, params, statistics, inserter);
-    }
-    int64_t clips = 0;
-    for (Value* value : placement.values) {
-      const QuantParams own = params.at(value);
-      if (Value* unclipped = without_clip(graph, value, own)) {
-        value = unclipped;
-        ++clips;
-      }
-      inserter.quantize(value, own, options_.observer.dtype);
-    }
-    drop_unread_initializers(graph);
-    graph.sweep();
-    model.ir_version = std::max<int64_t>(model.ir_version, kLeastIrVersion);
-    result.counts["values quantized"] = static_cast<int64_t>(placement.values.size());
-    result.counts["weights quantized"] = static_cast<int64_t>(placement.weighted.size());
-    result.counts["clips removed"] = clips;
+    keep_unusable(plan, statistics, kept);
+    // Later placements are smaller than the first, so the parameters know all of their values.
+    plan.placement = place_quantization(model, kept);
+    plan_all_weights(plan, statistics);
+    if (scheme_.least_sqnr <= 0 || plan.placement.nodes.empty()) return;
+    if (!keep_lossy(node_sqnr(model, plan, statistics.first_feeds), kept)) return;
+    plan.placement = place_quantization(model, kept);
+    plan_all_weights(plan, statistics);
   }
 
-  void quantize_parameters(Node& node, const Placement& placement,
-                           const std::unordered_map<const Value*, QuantParams>& params,
-                           const Statistics& statistics, QdqInserter& inserter) {
-    const QuantRule& rule = *quant_rule(node);
-    const auto at = static_cast<size_t>(rule.weight_input);
-    const Tensor* weights = node.input(at)->constant();
-    if (weights == nullptr || placement.quantizes(node.input(at))) return;
-    const float data_scale = params.at(node.input(0)).scale;
-    auto means = statistics.means.find(node.input(0));
-    const Scaled scaled = without_factors(node, *weights, bias_of(node, rule));
-    const QuantizedWeights quantized = quantize_weights(
-        node, scaled.weights, scaled.bias ? &*scaled.bias : nullptr, data_scale,
-        means == statistics.means.end() ? std::vector<double>() : means->second.means(),
-        options_.weights);
-    const std::string name = node.input(at)->name();
-    node.set_input(
-        at, inserter.dequantized(name, quantized.weights, quantized.scales, quantized.axis, &node));
-    if (scaled.bias) {
-      set_bias(node, rule, *scaled.bias, quantized, data_scale, inserter);
-    } else {
-      correct_added_bias(node, quantized);
-    }
-  }
-
-  // Before any data is run: a NaN in the weights would show up far behind them.
-  static void require_finite_parameters(const Placement& placement) {
-    for (const Node* node : placement.weighted) {
-      const QuantRule& rule = *quant_rule(*node);
-      for (int at : {rule.weight_input, rule.bias_input}) {
-        const Value* value = at < 0 ? nullptr : node->input(static_cast<size_t>(at));
-        const Tensor* constant = value == nullptr ? nullptr : value->constant();
-        if (constant == nullptr || constant->dtype() != DType::kFloat) continue;
-        require_finite(*node, *constant, at == rule.weight_input ? "weights" : "biases");
-      }
-    }
-  }
-
-  // Gemm's alpha and beta, multiplied into the constants that they scale.
-  struct Scaled {
-    Tensor weights;
-    std::optional<Tensor> bias;
-  };
-  static Scaled without_factors(Node& node, const Tensor& weights, const Tensor* bias) {
-    Scaled scaled{weights, bias == nullptr ? std::nullopt : std::optional(*bias)};
-    if (!node.is("Gemm")) return scaled;
-    auto multiply = [&](Tensor& tensor, const char* factor) {
-      const float by = node.float_attribute(factor, 1.0f);
-      if (by == 1.0f) return;
-      float* values = tensor.mutable_data<float>();
-      for (int64_t i = 0; i < tensor.size(); ++i) values[i] *= by;
-      node.remove_attribute(factor);
+  // Nodes that read or make a value without a range.
+  static void keep_unusable(const Plan& plan, const Statistics& statistics, KeptFloat& kept) {
+    const Placement& placement = plan.placement;
+    auto check = [&](const Node* node, const Value* value) {
+      if (value == nullptr || !placement.quantizes(value)) return;
+      auto found = statistics.unusable.find(placement.source(value));
+      if (found != statistics.unusable.end()) kept.emplace(node, found->second);
     };
-    // Without a constant bias, beta belongs to an operand that stays.
-    multiply(scaled.weights, "alpha");
-    if (scaled.bias) multiply(*scaled.bias, "beta");
-    return scaled;
-  }
-
-  // Float weights and biases that nothing reads any more.
-  static void drop_unread_initializers(Graph& graph) {
-    for (Value* value : graph.initializers()) {
-      if (value->unused() && !value->is_graph_input()) graph.erase(value);
+    for (Node* node : placement.nodes) {
+      const KeptFloat none;
+      for (const Value* input : node->inputs()) check(node, input);
+      for (const Value* output : node->outputs()) check(node, output);
+      check(node, fused_tail(node, none)->output());
     }
   }
 
-  // The constant bias, one value an output channel; null where there is none of that form.
-  static const Tensor* bias_of(const Node& node, const QuantRule& rule) {
-    if (rule.bias_input < 0 || node.input(static_cast<size_t>(rule.bias_input)) == nullptr) {
-      return nullptr;
+  bool keep_lossy(const std::unordered_map<const Node*, double>& losses, KeptFloat& kept) const {
+    bool any = false;
+    for (const auto& [node, sqnr] : losses) {
+      if (sqnr >= scheme_.least_sqnr) continue;
+      any |= kept.emplace(node, fmt::format("only {:.1f} dB of its output would be left", sqnr))
+                 .second;
     }
-    const Tensor* bias = node.input(static_cast<size_t>(rule.bias_input))->constant();
-    if (bias == nullptr || bias->dtype() != DType::kFloat || bias->rank() != 1) return nullptr;
-    const Tensor* weights = node.input(static_cast<size_t>(rule.weight_input))->constant();
-    const int axis = output_channel_axis(node, *weights);
-    int64_t channels = axis < 0 ? 0 : weights->shape()[static_cast<size_t>(axis)];
-    if (node.is("ConvTranspose")) channels *= node.int_attribute("group", 1);
-    return bias->size() == channels ? bias : nullptr;
+    return any;
   }
 
-  void set_bias(Node& node, const QuantRule& rule, const Tensor& bias,
-                const QuantizedWeights& quantized, float data_scale, QdqInserter& inserter) {
-    const auto at = static_cast<size_t>(rule.bias_input);
-    std::vector<float> scales = quantized.scales;
-    // The scales of grouped transposed convolutions repeat with each group.
-    while (quantized.axis >= 0 && static_cast<int64_t>(scales.size()) < bias.size()) {
-      scales.insert(scales.end(), quantized.scales.begin(), quantized.scales.end());
+  void plan_all_weights(Plan& plan, const Statistics& statistics) const {
+    plan.weights.clear();
+    const bool integer_bias = scheme_.integer_bias && dtype_bits(plan.activations) <= 8;
+    for (const WeightSite& site : plan.placement.weights) {
+      const Value* data = site.node->input(0);
+      const bool in_integers = quant_rule(*site.node)->kind == QuantKind::kWeighted;
+      auto means = statistics.means.find(data);
+      plan.weights.push_back(plan_weights(
+          site, scheme_.weights, in_integers && integer_bias ? plan.params.at(data).scale : 0.0f,
+          in_integers && means != statistics.means.end() ? means->second.means()
+                                                         : std::vector<double>()));
     }
-    Tensor integers = quantize_bias(bias, quantized.lost_means, scales, data_scale);
-    for (float& scale : scales) scale *= data_scale;
-    node.set_input(at, inserter.dequantized(node.input(at)->name(), std::move(integers), scales,
-                                            quantized.axis >= 0 ? 0 : -1, &node));
   }
 
-  // A MatMul has its bias in an Add behind it, which stays in float.
-  static void correct_added_bias(Node& node, const QuantizedWeights& quantized) {
-    if (!node.is("MatMul") || quantized.lost_means.empty()) return;
-    Node* tail = fused_tail(&node, [](const Node&) { return false; });
-    if (tail == &node) return;
-    Node* add = node.output()->uses().front().node;
-    if (!add->is("Add")) return;
-    const size_t at = add->input(0) == node.output() ? 1 : 0;
-    const Tensor* bias = add->input(at)->constant();
-    if (bias->size() != static_cast<int64_t>(quantized.lost_means.size())) return;
-    Tensor corrected = *bias;
-    float* values = corrected.mutable_data<float>();
-    for (int64_t c = 0; c < corrected.size(); ++c) {
-      values[c] += quantized.lost_means[static_cast<size_t>(c)];
-    }
-    add->set_input(at, node.graph()->add_initializer(add->input(at)->name(), std::move(corrected)));
-  }
-
-  // Where saturation to the quantized range cuts all that the Relu or Clip in front of `value`
-  // cuts, that node goes; what it read takes over the name and is returned. Null where the node
-  // stays.
-  Value* without_clip(Graph& graph, Value* value, QuantParams params) const {
-    Node* node = value->producer();
-    if (node == nullptr || node->graph() != &graph) return nullptr;
-    const std::optional<Range> bounds = clip_bounds(*node);
-    const IntegerRange range = integer_range(options_.observer.dtype, options_.observer.symmetric);
-    if (!bounds || dequantize(range.min, params) < bounds->low ||
-        dequantize(range.max, params) > bounds->high) {
-      return nullptr;
-    }
-    Value* input = node->input(0);
-    const bool alone = input->uses().size() == 1 && !input->is_graph_output();
-    if (!alone || input->producer() == nullptr || input->producer()->is("DequantizeLinear") ||
-        !graph.can_replace(value, input)) {
-      return nullptr;
-    }
-    const std::string name = value->name();
-    graph.replace(value, input);
-    graph.erase(node);
-    if (input->name() != name) input->rename(name);
-    return input;
-  }
-
-  // What a Relu or a Clip with constant bounds cuts to.
-  static std::optional<Range> clip_bounds(const Node& node) {
-    if (node.is("Relu")) return Range{0, HUGE_VALF};
-    if (!node.is("Clip")) return std::nullopt;
-    Range bounds{node.float_attribute("min", -HUGE_VALF), node.float_attribute("max", HUGE_VALF)};
-    for (size_t i : {1, 2}) {
-      if (node.input(i) == nullptr) continue;
-      const Tensor* constant = node.input(i)->constant();
-      if (constant == nullptr || constant->size() != 1) return std::nullopt;
-      (i == 1 ? bounds.low : bounds.high) = to_floats(*constant)[0];
-    }
-    return bounds;
-  }
-
-  StaticOptions options_;
+  Options options_;
+  Scheme scheme_;
 };
+
+std::vector<OptionSpec> option_specs() {
+  std::vector<OptionSpec> specs = weight_option_specs();
+  for (auto&& more : {activation_option_specs(), selection_option_specs()}) {
+    specs.insert(specs.end(), more.begin(), more.end());
+  }
+  return specs;
+}
 
 }  // namespace
 
 PassRow quantize_static_row() {
-  const ObserverOptions observer;
   return {
       "quantize-static",
-      "Quantize weights and activations to int8 with scales from calibration data",
-      {
-          {"calib-method",
-           std::string("mse"),
-           "how ranges follow from calibration data",
-           {"minmax", "percentile", "entropy", "mse"}},
-          {"percentile",
-           observer.percentile,
-           "share of values in % that a range of the percentile method holds on either side",
-           {}},
-          {"per-tensor", false, "one scale for all output channels of a weight", {}},
-          {"symmetric-activations", false, "int8 activations with zero point 0", {}},
-          {"correct-bias",
-           true,
-           "give back through biases what rounding weights takes off means",
-           {}},
-          {"exclude",
-           std::vector<std::string>{},
-           "glob of names of nodes, as they are before or after simplify, to leave in float",
-           {}},
-      },
+      "Quantize weights and activations to integers, with scales from calibration data",
+      option_specs(),
       [](const Options& options) -> std::unique_ptr<Pass> {
         return std::make_unique<QuantizeStatic>(options);
       },

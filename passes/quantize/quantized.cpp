@@ -1,5 +1,8 @@
 #include "passes/quantize/quantized.h"
 
+#include "core/support/error.h"
+#include "passes/quantize/node_names.h"
+
 namespace dwindle::passes {
 namespace {
 
@@ -28,6 +31,27 @@ std::string quantized_op(const Model& model) {
     if (found.empty()) found = find_in(*function.graph);
   }
   return found;
+}
+
+void require_float(const Model& model) {
+  if (!is_quantized(model)) return;
+  throw BadModel("the model is quantized already: it holds " + quantized_op(model) +
+                 " nodes; quantize the float model it was made from");
+}
+
+void require_opset(const Model& model, LeastVersions least) {
+  if (model.opset() >= least.opset) return;
+  throw Unsupported("such weights and activations in a model of opset " +
+                    std::to_string(model.opset()) + "; raise it to " + std::to_string(least.opset) +
+                    " first (raise-opset)");
+}
+
+void report_islands(const Placement& placement, PassResult& result) {
+  for (const Island& island : placement.islands) {
+    result.notes.push_back("float: " + island.node->op_type + " '" + handle(*island.node) +
+                           "': " + island.reason);
+  }
+  result.counts["nodes left in float"] = static_cast<int64_t>(placement.islands.size());
 }
 
 }  // namespace dwindle::passes

@@ -1,9 +1,12 @@
-// Is a model quantized already?
+// What quantization passes ask of a model, and tell of it.
 #pragma once
 
 #include <string>
 
 #include "core/ir/model.h"
+#include "passes/pass.h"
+#include "passes/quantize/placement.h"
+#include "passes/quantize/scheme.h"
 
 namespace dwindle::passes {
 
@@ -12,5 +15,14 @@ namespace dwindle::passes {
 std::string quantized_op(const Model& model);
 
 inline bool is_quantized(const Model& model) { return !quantized_op(model).empty(); }
+
+// Raises BadModel where the model is quantized already.
+void require_float(const Model& model);
+
+// Raises Unsupported where the model's opset cannot hold what a scheme writes.
+void require_opset(const Model& model, LeastVersions least);
+
+// Counts the nodes left in float and notes the reason of each.
+void report_islands(const Placement& placement, PassResult& result);
 
 }  // namespace dwindle::passes

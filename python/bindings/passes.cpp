@@ -96,11 +96,13 @@ PyModelPtr simplify(py::handle model, bool check, py::object progress) {
                                    std::move(proof));
 }
 
-// Runs a recipe with data; Ctrl-C and errors of the data's own Python code pass through.
+// Runs a recipe, with data where there is any; Ctrl-C and errors of the data's own Python code pass
+// through.
 PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& recipe,
                           const py::object& calib, const DatasetOptions& data_options,
                           std::optional<double> max_drop, const py::object& progress) {
-  const std::unique_ptr<Dataset> data = to_dataset(calib, original->model(), data_options);
+  const std::unique_ptr<Dataset> data =
+      calib.is_none() ? nullptr : to_dataset(calib, original->model(), data_options);
   PythonProgress reporter(progress);
   const ReleasedGil released;
   verify(original->model());
@@ -108,7 +110,8 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
   passes::ProofOptions proof;
   proof.max_drop = max_drop;
   passes::ProvenResult proven =
-      passes::run_with_calibration(result, recipe, *data, proof, &reporter);
+      data ? passes::run_with_calibration(result, recipe, *data, proof, &reporter)
+           : passes::run_without_data(result, recipe, proof, &reporter);
   if (!proven.within_bound) {
     throw BoundMissed(
         fmt::format("the top class changes in {:.2f} % of the samples, more than the "
@@ -125,8 +128,14 @@ PyModelPtr quantize(py::handle model, const py::object& calib, const py::dict& o
   if (max_drop && !(*max_drop >= 0 && *max_drop <= 1)) {
     throw BadOption("max_drop is a share between 0 and 1");
   }
-  return run_calibrated(to_model(model), passes::quantize_recipe(to_options(options)), calib,
-                        to_dataset_options(data_options), max_drop, progress);
+  const passes::Recipe recipe = passes::quantize_recipe(to_options(options));
+  if (calib.is_none() && passes::needs_calibration(recipe)) {
+    throw BadOption(
+        "calib is required: ranges of activations come from data (quantize weights "
+        "alone with activations='none')");
+  }
+  return run_calibrated(to_model(model), recipe, calib, to_dataset_options(data_options), max_drop,
+                        progress);
 }
 
 PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py::object& calib,

@@ -76,7 +76,7 @@ def simplify(model, *, check=True, progress=None):
 
 def quantize(
     model,
-    calib,
+    calib=None,
     *,
     labels=None,
     mean=None,

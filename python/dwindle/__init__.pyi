@@ -63,7 +63,7 @@ def simplify(
 ) -> Model: ...
 def quantize(
     model: ModelLike,
-    calib: Data,
+    calib: Data | None = None,
     *,
     labels: str | None = None,
     mean: float | Sequence[float] | None = None,
@@ -71,10 +71,22 @@ def quantize(
     layout: Literal["nchw", "nhwc"] | None = None,
     max_drop: float | None = None,
     progress: Progress | None = None,
-    calib_method: Literal["minmax", "percentile", "entropy", "mse"] = ...,
-    percentile: float = ...,
+    target: str = ...,
+    weights: Literal["auto", "int8", "int4", "int2"] = ...,
+    weight_range: Literal["auto", "minmax", "mse"] = ...,
     per_tensor: bool = ...,
+    block_size: int = ...,
+    activations: Literal["auto", "uint8", "int8", "uint16", "int16", "none"] = ...,
+    symmetric_activations: bool = ...,
+    calib_method: Literal["minmax", "moving-average", "percentile", "entropy", "mse"] = ...,
+    percentile: float = ...,
+    averaging_constant: float = ...,
+    correct_bias: bool = ...,
+    min_sqnr: float = ...,
+    op_types: str | Sequence[str] = ...,
+    include: str | Sequence[str] = ...,
     exclude: str | Sequence[str] = ...,
+    first_last: Literal["int8", "float"] = ...,
     **options: Option,
 ) -> Model: ...
 def run_recipe(

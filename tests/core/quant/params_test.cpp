@@ -58,15 +58,6 @@ TEST(QuantParams, RoundsHalfToEvenAndSaturates) {
   EXPECT_EQ(quantize(-1e9f, {1, 0}, range), -128);
 }
 
-TEST(QuantizeSymmetric, OneScaleForEachSliceOfTheAxis) {
-  // Columns of [2, 3] have magnitudes 4, 1 and 0.
-  const Tensor weights = Tensor::of<float>({2, 3}, std::vector<float>{4, -1, 0, -2, 0.5f, 0});
-  const std::vector<float> scales = symmetric_scales(weights, 1, DType::kInt8);
-  EXPECT_EQ(scales, (std::vector<float>{4.0f / 127, 1.0f / 127, 1.0f}));
-  const Tensor integers = quantize_symmetric(weights, scales, 1, DType::kInt8);
-  EXPECT_EQ(to_int64s(integers), (std::vector<int64_t>{127, -127, 0, -64, 64, 0}));
-}
-
 TEST(IntegerTensor, PacksSmallIntegersLowBitsFirst) {
   const Tensor packed = integer_tensor({1, -2, 7}, {3}, DType::kInt4);
   ASSERT_EQ(packed.nbytes(), 2u);

@@ -4,6 +4,8 @@
 
 #include "core/data/dataset.h"
 #include "core/ir/verify.h"
+#include "core/quant/sqnr.h"
+#include "core/runtime/float_executor.h"
 #include "core/support/error.h"
 #include "passes/quantize/quantize.h"
 #include "passes/registry.h"
@@ -98,14 +100,125 @@ TEST(QuantizeStatic, OneScaleAnOutputChannelOrOneInAll) {
   }
 }
 
-TEST(QuantizeStatic, LeavesNestedGraphsAndSaysSo) {
-  Model model = make_nested_model({1, 2, 5, 5}, [](GraphBuilder& b, Value* x) {
-    b.output(b.node("c", "Conv", {x, b.ramp("w", {2, 2, 1, 1})}));
+// One feed: x of [-1, 1], and a condition.
+class Branched : public Waves {
+ public:
+  explicit Branched(bool condition) : Waves({1, 2, 5, 5}, 4), condition_(condition) {}
+  std::optional<Feed> next() override {
+    auto feed = Waves::next();
+    if (feed) feed->inputs["condition"] = Tensor::scalar<bool>(condition_);
+    return feed;
+  }
+
+ private:
+  bool condition_;
+};
+
+Model conv_in_a_branch() {
+  return make_nested_model({1, 2, 5, 5}, [](GraphBuilder& b, Value* x) {
+    Value* w = b.ramp("w", {2, 2, 3, 3});
+    Value* c = b.node("c", "Conv", {x, w});
+    b.output(b.node("d", "Conv", {b.node("r", "Relu", {c}), b.ramp("v", {2, 2, 1, 1})}));
+  });
+}
+
+TEST(QuantizeStatic, QuantizesInBranches) {
+  const Model original = conv_in_a_branch();
+  Model model = original.clone();
+  Branched data(true);
+  PassContext context{&data};
+  const PassResult result = passes::make_pass("quantize-static")->run(model, context);
+  EXPECT_TRUE(result.changed);
+  EXPECT_TRUE(find_faults(model).empty());
+  EXPECT_EQ(result.counts.at("weights quantized"), 2);
+  const Graph& branch = *model.graph->last_node()->graph_attribute("then_branch");
+  EXPECT_EQ(ops_of(branch),
+            "DequantizeLinear Conv QuantizeLinear DequantizeLinear DequantizeLinear Conv "
+            "QuantizeLinear DequantizeLinear");
+  data.rewind();
+  const Feed feed = *data.next();
+  const Tensor real = FloatExecutor(original).run(feed.inputs).at("y");
+  const Tensor quantized = FloatExecutor(model).run(feed.inputs).at("y");
+  Sqnr sqnr;
+  sqnr.add(real.values<float>(), quantized.values<float>());
+  EXPECT_GT(sqnr.db(), 30);
+}
+
+TEST(QuantizeStatic, ABranchThatNoDataReachesStaysInFloat) {
+  Model model = conv_in_a_branch();
+  Branched data(false);
+  PassContext context{&data};
+  const PassResult result = passes::make_pass("quantize-static")->run(model, context);
+  EXPECT_FALSE(result.changed);
+  ASSERT_FALSE(result.notes.empty());
+  EXPECT_NE(result.notes[0].find("calibration never reached it"), std::string::npos)
+      << result.notes[0];
+  EXPECT_EQ(ops_of(*model.graph->last_node()->graph_attribute("then_branch")), "Conv Relu Conv");
+}
+
+TEST(QuantizeStatic, AnInfiniteOperandIsAnIsland) {
+  Model model = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 2, 5, 5});
+    Value* a = b.node("a", "Conv", {x, b.ramp("w", {2, 2, 3, 3})});
+    Value* m = b.node("m", "Add", {a, b.floats("mask", {2, 1, 1}, {0, -INFINITY})});
+    b.output(b.node("y", "Softmax", {m}));
   });
   const PassResult result = quantize(model);
-  EXPECT_FALSE(result.changed);
-  ASSERT_EQ(result.notes.size(), 1u);
-  EXPECT_NE(result.notes[0].find("nested graphs"), std::string::npos);
+  EXPECT_TRUE(result.changed);
+  EXPECT_NE(result.notes[0].find("'mask' holds an infinity"), std::string::npos) << result.notes[0];
+}
+
+TEST(QuantizeStatic, ANodeThatWouldLoseEverythingStaysInFloat) {
+  // One huge channel leaves the others, which alone are read, no steps.
+  Model model = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 2, 5, 5});
+    Value* a = b.node("a", "Conv", {x, b.floats("w", {2, 2, 1, 1}, {1e6f, 0, 0, 1})});
+    b.output(b.node("y", "Conv", {a, b.floats("v", {1, 2, 1, 1}, {0, 1})}));
+  });
+  const PassResult result = quantize(model);
+  const std::string notes = result.notes.empty() ? "" : result.notes.back();
+  EXPECT_NE(notes.find("of its output would be left"), std::string::npos) << notes;
+  EXPECT_TRUE(ops_of(*model.graph).ends_with("DequantizeLinear Conv")) << ops_of(*model.graph);
+}
+
+TEST(QuantizeStatic, TiedWeightsStayShared) {
+  Model model = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 40, 5, 5});
+    Value* w = b.ramp("w", {40, 40, 1, 1});
+    b.output(b.node("y", "Conv", {b.node("a", "Conv", {x, w}), w}));
+  });
+  quantize(model, {}, {1, 40, 5, 5});
+  int integers = 0;
+  for (const Value* value : model.graph->initializers()) {
+    integers += value->initializer()->shape() == Dims{40, 40, 1, 1};
+  }
+  EXPECT_EQ(integers, 1);
+}
+
+TEST(QuantizeStatic, FirstAndLastLayersMayStayInFloat) {
+  Model model = make_model([](GraphBuilder& b) {
+    Value* value = b.input("x", {1, 2, 5, 5});
+    for (const char* name : {"a", "b", "c"}) {
+      value = b.node(name, "Conv", {value, b.ramp(std::string("w") + name, {2, 2, 1, 1})});
+    }
+    b.output(value);
+  });
+  const PassResult result = quantize(model, {{"first-last", std::string("float")}});
+  EXPECT_EQ(result.counts.at("weights quantized"), 1);
+}
+
+TEST(QuantizeStatic, ATargetAndOptionsThatContradictAreAnError) {
+  const auto make = [](const PassOptions& options) {
+    passes::make_pass("quantize-static", options);
+  };
+  EXPECT_THROW(make({{"target", std::string("tensorrt")}, {"activations", std::string("uint8")}}),
+               BadOption);
+  EXPECT_THROW(make({{"target", std::string("xnnpack")}, {"weights", std::string("int4")}}),
+               BadOption);
+  EXPECT_THROW(make({{"target", std::string("ethos-u")}, {"block-size", int64_t{32}}}), BadOption);
+  EXPECT_THROW(make({{"block-size", int64_t{32}}, {"per-tensor", true}}), BadOption);
+  EXPECT_THROW(make({{"block-size", int64_t{-1}}}), BadOption);
+  EXPECT_THROW(make({{"averaging-constant", 0.5}}), BadOption);
 }
 
 TEST(QuantizeStatic, DoesNothingWithoutALayerToQuantize) {

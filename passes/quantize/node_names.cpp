@@ -1,4 +1,4 @@
-#include "passes/quantize/exclude.h"
+#include "passes/quantize/node_names.h"
 
 #include <fnmatch.h>
 
@@ -145,13 +145,14 @@ std::string listed(const std::set<std::string>& names, size_t most = kListed) {
   return text;
 }
 
-[[noreturn]] void unknown(std::string pattern, const std::set<std::string>& known) {
+[[noreturn]] void unknown(const std::string& option, std::string pattern,
+                          const std::set<std::string>& known) {
   const std::string given = pattern;
   std::erase_if(pattern,
                 [](char c) { return std::string_view("*?[]!\\").find(c) != std::string::npos; });
   const std::vector<std::string> names(known.begin(), known.end());
   const std::string near = did_you_mean(pattern, names, kNearest);
-  throw BadOption("exclude: no node has a name that matches '" + given + "'" +
+  throw BadOption(option + ": no node has a name that matches '" + given + "'" +
                   (near.empty() ? "; nodes are called " + listed(known, kNearest) : near));
 }
 
@@ -162,9 +163,9 @@ std::string handle(const Node& node) {
   return node.output()->name();
 }
 
-Excluded excluded_nodes(const Model& model, const Model* original,
-                        const std::vector<std::string>& patterns) {
-  Excluded result;
+MatchedNodes matching_nodes(const Model& model, const Model* original,
+                            const std::vector<std::string>& patterns, const std::string& option) {
+  MatchedNodes result;
   if (patterns.empty()) return result;
   const std::vector<const Node*> living = all_nodes(*model.graph);
   std::set<std::string> living_names, known;
@@ -200,14 +201,14 @@ Excluded excluded_nodes(const Model& model, const Model* original,
         into.insert(handle(*heir));
       }
     }
-    if (!any && merged.empty() && lost.empty()) unknown(pattern, known);
-    const std::string place = "exclude '" + pattern + "': ";
+    if (!any && merged.empty() && lost.empty()) unknown(option, pattern, known);
+    const std::string place = option + " '" + pattern + "': ";
     if (!merged.empty()) {
       result.notes.push_back(place + listed(merged) + " went into " + listed(into) +
-                             " when the model was simplified, which stays in float");
+                             " when the model was simplified");
     } else if (!any) {
       result.notes.push_back(place + "simplified, the model has no such node any more (" +
-                             listed(lost) + "), so nothing stays in float for it");
+                             listed(lost) + ")");
     }
   }
   return result;

@@ -1,4 +1,4 @@
-// Exclude: which nodes the patterns of the option `exclude` keep in float.
+// Which nodes people mean by the names of a model as they gave it.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace dwindle::passes {
 // What a person calls a node: its name, or where it has none, its first output.
 std::string handle(const Node& node);
 
-struct Excluded {
+struct MatchedNodes {
   std::unordered_set<const Node*> nodes;  // of the model to quantize, nested graphs included
   std::vector<std::string> notes;
 };
@@ -23,7 +23,7 @@ struct Excluded {
 // counts that it lay next to: a BatchNormalization stands for the Conv that it was folded into. A
 // note says so, or that the model has no such node any more. `original` may be null. Raises
 // BadOption, with the nearest names, where a pattern matches no node of either.
-Excluded excluded_nodes(const Model& model, const Model* original,
-                        const std::vector<std::string>& patterns);
+MatchedNodes matching_nodes(const Model& model, const Model* original,
+                            const std::vector<std::string>& patterns, const std::string& option);
 
 }  // namespace dwindle::passes

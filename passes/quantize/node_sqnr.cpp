@@ -1,0 +1,110 @@
+#include "passes/quantize/node_sqnr.h"
+
+#include <cmath>
+#include <map>
+
+#include "core/quant/sqnr.h"
+#include "core/runtime/float_executor.h"
+#include "core/runtime/run_node.h"
+
+namespace dwindle::passes {
+namespace {
+
+class NodeProbe {
+ public:
+  NodeProbe(const Model& model, const Plan& plan) : model_(model), plan_(plan), executor_(model) {
+    for (const PlannedWeights& planned : plan.weights) {
+      weights_[planned.site.node] = &planned;
+    }
+    std::vector<const Value*> watched;
+    auto watch = [&](const Value* value) {
+      if (value == nullptr || value->constant() != nullptr) return;
+      if (pending_[value]++ == 0) watched.push_back(value);
+    };
+    for (const Node* node : plan.placement.nodes) {
+      for (const Value* input : node->inputs()) watch(input);
+      watch(node->output());
+      if (node->output() != nullptr) nodes_[node->output()] = node;
+    }
+    executor_.watch(watched, [this](const Value& value, const Tensor& tensor) {
+      seen_[&value] = tensor;
+      auto node = nodes_.find(&value);
+      if (node != nodes_.end()) probe(*node->second, tensor);
+    });
+  }
+
+  void run(const Feed& feed) {
+    left_ = pending_;
+    seen_.clear();
+    executor_.run(feed.inputs);
+  }
+
+  std::unordered_map<const Node*, double> results() const {
+    std::unordered_map<const Node*, double> found;
+    for (const auto& [node, sqnr] : sqnr_) {
+      if (!std::isnan(sqnr.db()) && !(std::isinf(sqnr.db()) && sqnr.db() < 0)) {
+        found.emplace(node, sqnr.db());
+      }
+    }
+    return found;
+  }
+
+ private:
+  void probe(const Node& node, const Tensor& real) {
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < node.num_inputs(); ++i) inputs.push_back(quantized_input(node, i));
+    const auto outputs = run_node(node, opset_of(model_, node), inputs);
+    if (outputs && !outputs->empty() && (*outputs)[0].size() == real.size() &&
+        (*outputs)[0].dtype() == DType::kFloat) {
+      sqnr_[&node].add(real.values<float>(), (*outputs)[0].values<float>());
+    }
+    for (const Value* input : node.inputs()) release(input);
+    release(node.output());
+  }
+
+  Tensor quantized_input(const Node& node, size_t i) {
+    const Value* value = node.input(i);
+    if (value == nullptr) return {};
+    const auto weights = weights_.find(&node);
+    if (weights != weights_.end() && weights->second->site.input == static_cast<int>(i)) {
+      const PlannedWeights& planned = *weights->second;
+      // Factors of the node are in the planned weights and would be applied twice.
+      if (!planned.real.weights.identical(*value->constant())) return *value->constant();
+      return dequantize_weights(planned.quantized.integers, planned.quantized.scales,
+                                planned.format);
+    }
+    const Tensor real = value->constant() != nullptr ? *value->constant() : seen_[value];
+    if (!plan_.placement.quantizes(value)) return real;
+    const QuantParams params = plan_.params.at(value);
+    const IntegerRange range = integer_range(plan_.activations);
+    Tensor rounded = Tensor::allocate(DType::kFloat, real.shape());
+    float* out = rounded.mutable_data<float>();
+    for (float x : real.values<float>()) *out++ = dequantize(quantize(x, params, range), params);
+    return rounded;
+  }
+
+  void release(const Value* value) {
+    auto left = left_.find(value);
+    if (left != left_.end() && --left->second == 0) seen_.erase(value);
+  }
+
+  const Model& model_;
+  const Plan& plan_;
+  FloatExecutor executor_;
+  std::unordered_map<const Node*, const PlannedWeights*> weights_;
+  std::unordered_map<const Value*, const Node*> nodes_;   // by their first output
+  std::unordered_map<const Value*, int> pending_, left_;  // uses to come
+  std::unordered_map<const Value*, Tensor> seen_;
+  std::unordered_map<const Node*, Sqnr> sqnr_;
+};
+
+}  // namespace
+
+std::unordered_map<const Node*, double> node_sqnr(const Model& model, const Plan& plan,
+                                                  const std::vector<Feed>& feeds) {
+  NodeProbe probe(model, plan);
+  for (const Feed& feed : feeds) probe.run(feed);
+  return probe.results();
+}
+
+}  // namespace dwindle::passes

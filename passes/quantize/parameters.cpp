@@ -1,0 +1,175 @@
+#include "passes/quantize/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/quant/params.h"
+#include "core/support/error.h"
+
+namespace dwindle::passes {
+namespace {
+
+constexpr float kMostBias = 1 << 30;
+
+const Tensor* constant_input(const Node& node, int input) {
+  const Value* value = input < 0 ? nullptr : node.input(static_cast<size_t>(input));
+  const Tensor* constant = value == nullptr ? nullptr : value->constant();
+  return constant != nullptr && constant->dtype() == DType::kFloat ? constant : nullptr;
+}
+
+int64_t output_channels(const WeightSite& site, const Tensor& weights) {
+  const int axis = weight_axes(*site.node, site.input, weights.rank()).channels;
+  const int64_t channels = axis < 0 ? 0 : weights.shape()[static_cast<size_t>(axis)];
+  return channels * (site.node->is("ConvTranspose") ? site.node->int_attribute("group", 1) : 1);
+}
+
+// The constant bias, one value an output channel; null where there is none of that form.
+const Tensor* bias_of(const WeightSite& site, const Tensor& weights) {
+  const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
+  if (bias == nullptr || bias->rank() != 1) return nullptr;
+  return bias->size() == output_channels(site, weights) ? bias : nullptr;
+}
+
+void multiply(Tensor& tensor, float by) {
+  if (by == 1.0f) return;
+  float* values = tensor.mutable_data<float>();
+  for (int64_t i = 0; i < tensor.size(); ++i) values[i] *= by;
+}
+
+// The weights as [outputs, data channels] of sums over what a data channel's mean multiplies.
+// Conv: [M, C/groups, taps]; matrices: [K, N] or, transposed, [N, K].
+struct ErrorView {
+  int64_t outputs, channels, taps;
+  int64_t output_stride, channel_stride, tap_stride;
+  int64_t groups = 1;
+};
+
+std::optional<ErrorView> error_view(const Node& node, const Tensor& weights) {
+  const Dims& dims = weights.shape();
+  if (node.is("Conv") && weights.rank() >= 3) {
+    const int64_t taps = weights.size() / std::max<int64_t>(1, dims[0] * dims[1]);
+    return ErrorView{
+        dims[0], dims[1], taps, dims[1] * taps, taps, 1, node.int_attribute("group", 1)};
+  }
+  if ((node.is("MatMul") || node.is("Gemm")) && weights.rank() == 2) {
+    const bool transposed = weight_axes(node, 1, 2).channels == 0;
+    if (transposed) return ErrorView{dims[0], dims[1], 1, dims[1], 1, 1};
+    return ErrorView{dims[1], dims[0], 1, 1, dims[1], 1};
+  }
+  return std::nullopt;
+}
+
+void require_finite(const Node& node, const Tensor& tensor, const char* what) {
+  const auto values = tensor.values<float>();
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+  if (bad == values.end()) return;
+  throw BadModel(node.op_type + " node '" + node.name + "': its " + what + " hold " +
+                 (std::isnan(*bad) ? "NaN" : "an infinity") + " at element " +
+                 std::to_string(bad - values.begin()) + " of " + to_string(tensor.shape()));
+}
+
+}  // namespace
+
+WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
+                           const WeightOptions& options) {
+  WeightFormat format{options.dtype, options.range, -1, 0, options.reduce_range};
+  const WeightAxes axes = weight_axes(*site.node, site.input, weights.rank());
+  if (options.block_size > 0 && axes.summed >= 0) {
+    format.axis = axes.summed;
+    format.block_size = options.block_size;
+  } else if (options.per_channel) {
+    format.axis = axes.channels;
+  }
+  return format;
+}
+
+Parameters parameters_of(const WeightSite& site) {
+  const Node& node = *site.node;
+  const Tensor& weights = *constant_input(node, site.input);
+  const Tensor* bias = bias_of(site, weights);
+  Parameters parameters{weights, bias == nullptr ? std::nullopt : std::optional(*bias)};
+  if (node.is("Gemm")) {
+    multiply(parameters.weights, node.float_attribute("alpha", 1.0f));
+    // Without a constant bias, beta belongs to an operand that stays.
+    if (bias != nullptr) multiply(*parameters.bias, node.float_attribute("beta", 1.0f));
+  }
+  return parameters;
+}
+
+void drop_factors(Node& node, const Parameters& parameters) {
+  if (!node.is("Gemm")) return;
+  node.remove_attribute("alpha");
+  if (parameters.bias) node.remove_attribute("beta");
+}
+
+void widen_for_bias(Tensor& scales, const Tensor& bias, float data_scale) {
+  if (scales.rank() > 1 || (scales.size() != 1 && scales.size() != bias.size())) return;
+  const float* values = bias.data<float>();
+  float* scale = scales.mutable_data<float>();
+  for (int64_t c = 0; c < bias.size(); ++c) {
+    float& own = scale[scales.size() == 1 ? 0 : c];
+    own = std::max(own, std::fabs(values[c]) / kMostBias / data_scale);
+  }
+}
+
+std::vector<float> lost_means(const Node& node, const Tensor& weights, const Tensor& dequantized,
+                              const std::vector<double>& means) {
+  const auto view = error_view(node, weights);
+  if (!view || means.empty() || view->outputs == 0 || view->groups < 1) return {};
+  if (static_cast<int64_t>(means.size()) != view->channels * view->groups) return {};
+  const float* real = weights.data<float>();
+  const float* rounded = dequantized.data<float>();
+  std::vector<float> lost(static_cast<size_t>(view->outputs));
+  for (int64_t o = 0; o < view->outputs; ++o) {
+    const int64_t first = o / (view->outputs / view->groups) * view->channels;
+    double sum = 0;
+    for (int64_t c = 0; c < view->channels; ++c) {
+      double error = 0;
+      for (int64_t t = 0; t < view->taps; ++t) {
+        const int64_t at =
+            o * view->output_stride + c * view->channel_stride + t * view->tap_stride;
+        error += static_cast<double>(real[at]) - static_cast<double>(rounded[at]);
+      }
+      sum += error * means[static_cast<size_t>(first + c)];
+    }
+    lost[static_cast<size_t>(o)] = static_cast<float>(sum);
+  }
+  return lost;
+}
+
+IntegerBias quantize_bias(const Tensor& bias, const std::vector<float>& correction,
+                          const Tensor& scales, float data_scale) {
+  std::vector<int32_t> values(static_cast<size_t>(bias.size()));
+  const float* real = bias.data<float>();
+  const auto given = scales.values<float>();
+  // The scales of grouped transposed convolutions repeat with each group. The product is rounded to
+  // float, as a runtime that reads both scales from the file has it.
+  std::vector<float> products(scales.rank() == 0 ? 1 : values.size());
+  for (size_t c = 0; c < products.size(); ++c) products[c] = data_scale * given[c % given.size()];
+  for (size_t c = 0; c < values.size(); ++c) {
+    const double sum = static_cast<double>(real[c]) + (correction.empty() ? 0.0f : correction[c]);
+    const double units = sum / products[c % products.size()];
+    constexpr double kMost = 2147483647.0;
+    values[c] = static_cast<int32_t>(std::clamp(std::nearbyint(units), -kMost, kMost));
+  }
+  const Dims shape = scales.rank() == 0 ? Dims{} : Dims{static_cast<int64_t>(products.size())};
+  return {integer_tensor(values, bias.shape(), DType::kInt32), Tensor::of<float>(shape, products)};
+}
+
+Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction) {
+  Tensor corrected = bias;
+  if (correction.empty()) return corrected;
+  float* values = corrected.mutable_data<float>();
+  for (int64_t c = 0; c < corrected.size(); ++c) values[c] += correction[static_cast<size_t>(c)];
+  return corrected;
+}
+
+void require_finite_parameters(const WeightSite& site) {
+  const Tensor& weights = *constant_input(*site.node, site.input);
+  require_finite(*site.node, weights, "weights");
+  const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
+  if (bias != nullptr) require_finite(*site.node, *bias, "biases");
+}
+
+}  // namespace dwindle::passes

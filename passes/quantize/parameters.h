@@ -1,0 +1,63 @@
+// The integer form of the weights and the bias of one node.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "core/ir/graph.h"
+#include "core/quant/weights.h"
+#include "passes/quantize/placement.h"
+
+namespace dwindle::passes {
+
+// How weights are quantized, whatever node they belong to.
+struct WeightOptions {
+  DType dtype = DType::kInt8;
+  WeightRange range = WeightRange::kMse;
+  bool per_channel = true;
+  int64_t block_size = 0;  // along the summed axis; 0: no blocks
+  bool reduce_range = false;
+};
+
+// The format of the weights at `site`. Without a known axis they have one scale.
+WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
+                           const WeightOptions& options);
+
+// Weights and, where the node has one, the constant bias that goes with them: [channels]. Gemm's
+// alpha and beta are multiplied into the constants that they scale.
+struct Parameters {
+  Tensor weights;
+  std::optional<Tensor> bias;
+};
+Parameters parameters_of(const WeightSite& site);
+// Takes off the node what parameters_of() has multiplied in.
+void drop_factors(Node& node, const Parameters& parameters);
+
+// Widens the scales of channels whose bias would not fit into 30 bits at data_scale · scale: int32
+// holds such a bias and leaves room for the sum of products. Scales of blocks stay.
+void widen_for_bias(Tensor& scales, const Tensor& bias, float data_scale);
+
+// What rounding the weights takes off the mean of each output channel, where the data input has
+// `means` along reduced_data_axis; empty where that is not known. Source: Nagel et al., "Data-Free
+// Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.2, with
+// measured means: E[y] − E[y_q] = (W − W_q) E[x].
+std::vector<float> lost_means(const Node& node, const Tensor& weights, const Tensor& dequantized,
+                              const std::vector<double>& means);
+
+// The int32 form of a bias at the float32 product data_scale · scales, and that product, [1] or
+// [channels]; `correction` (may be empty) is added first.
+struct IntegerBias {
+  Tensor integers;
+  Tensor scales;
+};
+IntegerBias quantize_bias(const Tensor& bias, const std::vector<float>& correction,
+                          const Tensor& scales, float data_scale);
+
+// `bias` with `correction` (may be empty) added, in float.
+Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction);
+
+// Raises BadModel, naming the node and the element, where weights or biases hold a NaN or an
+// infinity.
+void require_finite_parameters(const WeightSite& site);
+
+}  // namespace dwindle::passes

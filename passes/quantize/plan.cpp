@@ -1,0 +1,22 @@
+#include "passes/quantize/plan.h"
+
+namespace dwindle::passes {
+
+PlannedWeights plan_weights(const WeightSite& site, const WeightOptions& options, float data_scale,
+                            const std::vector<double>& means) {
+  require_finite_parameters(site);
+  PlannedWeights planned{site, parameters_of(site), {}, {}, {}};
+  const Tensor& real = planned.real.weights;
+  planned.format = weight_format(site, real, options);
+  Tensor scales = weight_scales(real, planned.format);
+  if (planned.real.bias && data_scale > 0) widen_for_bias(scales, *planned.real.bias, data_scale);
+  planned.quantized = {quantize_weights(real, scales, planned.format), scales};
+  if (!means.empty()) {
+    planned.lost_means =
+        lost_means(*site.node, real,
+                   dequantize_weights(planned.quantized.integers, scales, planned.format), means);
+  }
+  return planned;
+}
+
+}  // namespace dwindle::passes

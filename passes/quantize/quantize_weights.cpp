@@ -1,0 +1,77 @@
+// quantize-weights: weights as integers, behind a DequantizeLinear; activations and arithmetic stay
+// in float. Needs no data: for models too large to calibrate, for layers whose activations bear no
+// rounding, and for storage.
+//
+// Weights are taken one after the other and those of external data are given back to the system
+// when they are done, so memory holds the result and one tensor. Does nothing where no weights can
+// be quantized. Refuses a model that is quantized already. Handles nested graphs; bodies of local
+// functions stay in float (inline-functions comes first in the usual recipe).
+#include <algorithm>
+
+#include "core/ops/infer.h"
+#include "core/support/error.h"
+#include "passes/quantize/passes.h"
+#include "passes/quantize/quantized.h"
+#include "passes/quantize/rewrite.h"
+#include "passes/quantize/scheme.h"
+#include "passes/quantize/selection.h"
+
+namespace dwindle::passes {
+namespace {
+
+class QuantizeWeights : public Pass {
+ public:
+  explicit QuantizeWeights(const Options& options)
+      : options_(options), scheme_(read_weight_scheme(options)) {}
+
+  PassResult run(Model& model, PassContext& context) override {
+    require_float(model);
+    infer_shapes(model);
+    Selection selection = select_nodes(model, context.original, options_);
+    PassResult result;
+    result.notes = std::move(selection.notes);
+    const Placement placement = place_quantization(model, selection.kept, /*activations=*/false);
+    report_islands(placement, result);
+    if (placement.weights.empty()) return result;
+    require_opset(model, scheme_.least_versions());
+    QdqInserter inserter;
+    for (size_t i = 0; i < placement.weights.size(); ++i) {
+      if (context.progress != nullptr) {
+        context.progress->update("quantizing weights", i, placement.weights.size());
+      }
+      write_weights(plan_weights(placement.weights[i], scheme_.weights, 0, {}), inserter);
+    }
+    drop_unread_initializers(model);
+    model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
+    result.counts["weights quantized"] = static_cast<int64_t>(placement.weights.size());
+    result.changed = true;
+    return result;
+  }
+
+ private:
+  Options options_;
+  Scheme scheme_;
+};
+
+std::vector<OptionSpec> option_specs() {
+  std::vector<OptionSpec> specs = weight_option_specs();
+  const std::vector<OptionSpec> more = selection_option_specs();
+  specs.insert(specs.end(), more.begin(), more.end());
+  return specs;
+}
+
+}  // namespace
+
+PassRow quantize_weights_row() {
+  return {
+      "quantize-weights",
+      "Quantize weights alone, to integers of 8, 4 or 2 bits, without data",
+      option_specs(),
+      [](const Options& options) -> std::unique_ptr<Pass> {
+        return std::make_unique<QuantizeWeights>(options);
+      },
+      false,
+  };
+}
+
+}  // namespace dwindle::passes

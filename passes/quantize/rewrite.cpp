@@ -1,0 +1,182 @@
+#include "passes/quantize/rewrite.h"
+
+#include <cmath>
+#include <optional>
+
+#include "core/quant/observer.h"
+
+namespace dwindle::passes {
+namespace {
+
+// Gather → Cast → Mul with the gathered scales: the table stays small in memory too, where a
+// DequantizeLinear of all rows would write it out in float on every run.
+void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) {
+  Node& gather = *planned.site.node;
+  Graph& graph = *gather.graph();
+  const Value& table = *gather.input(0);
+  Value* const rows = gather.input(1);
+  Value* const result = gather.output();
+  const Tensor& scales = planned.quantized.scales;
+  Dims column(planned.quantized.integers.shape().size(), 1);
+  column[0] = scales.size();
+  Value* integers = inserter.constant(table, "_quantized", planned.quantized.integers);
+  Value* factors = inserter.constant(table, "_scale", scales.reshaped(std::move(column)));
+  auto add = [&](const char* op, const std::vector<Value*>& inputs, const char* suffix) {
+    return graph.add_node(op, inputs, 1, &gather, result->name() + suffix);
+  };
+  Node* lookup = add("Gather", {integers, rows}, "_quantized");
+  lookup->name = gather.name;
+  Node* cast = add("Cast", {lookup->output()}, "_cast");
+  cast->set_attribute("to", static_cast<int64_t>(DType::kFloat));
+  Node* factor = add("Gather", {factors, rows}, "_scale");
+  Node* product = add("Mul", {cast->output(), factor->output()}, "_dequantized");
+  lookup->output()->type = {planned.format.dtype, result->type.shape, {}};
+  cast->output()->type = product->output()->type = result->type;
+  factor->output()->type = {DType::kFloat, std::nullopt, {}};
+  graph.replace(result, product->output());
+  graph.erase(&gather);
+}
+
+class Rewriter {
+ public:
+  Rewriter(Model& model, const Plan& plan, const KeptFloat& kept, const RewriteOptions& options)
+      : model_(model), plan_(plan), kept_(kept), options_(options) {}
+
+  int64_t run() {
+    // Weights first: their nodes still read the float data whose parameters are known.
+    for (const PlannedWeights& planned : plan_.weights) {
+      Node& node = *planned.site.node;
+      const QuantRule& rule = *quant_rule(node);
+      const Value* data = node.input(0);
+      write_weights(planned, inserter_);
+      if (rule.kind == QuantKind::kWeighted) write_bias(planned, rule, plan_.params.at(data).scale);
+    }
+    int64_t clips = 0;
+    for (Value* value : plan_.placement.values) {
+      const QuantParams own = plan_.params.at(value);
+      if (Value* unclipped = without_clip(value, own)) {
+        value = unclipped;
+        ++clips;
+      }
+      inserter_.quantize(value, own, plan_.activations);
+    }
+    return clips;
+  }
+
+ private:
+  void write_bias(const PlannedWeights& planned, const QuantRule& rule, float data_scale) {
+    Node& node = *planned.site.node;
+    if (!planned.real.bias) {
+      correct_added_bias(node, planned.lost_means);
+      return;
+    }
+    const auto at = static_cast<size_t>(rule.bias_input);
+    const Value& real = *node.input(at);
+    const Tensor& scales = planned.quantized.scales;
+    // int32 at scale_x · scale_w: not with scales in blocks, nor with the small steps of 16 bits.
+    if (!options_.integer_bias || scales.rank() > 1 || dtype_bits(plan_.activations) > 8) {
+      if (planned.lost_means.empty()) return;
+      node.set_input(at,
+                     inserter_.constant(real, "_corrected",
+                                        corrected_bias(*planned.real.bias, planned.lost_means)));
+      return;
+    }
+    IntegerBias bias = quantize_bias(*planned.real.bias, planned.lost_means, scales, data_scale);
+    node.set_input(at, inserter_.dequantized(real, std::move(bias.integers), bias.scales,
+                                             bias.scales.rank() == 0 ? -1 : 0, 0, &node));
+  }
+
+  // A MatMul has its bias in an Add behind it, which stays in float.
+  void correct_added_bias(Node& node, const std::vector<float>& lost) {
+    if (!node.is("MatMul") || lost.empty() || fused_tail(&node, kept_) == &node) return;
+    Node* add = node.output()->uses().front().node;
+    if (!add->is("Add")) return;
+    const size_t at = add->input(0) == node.output() ? 1 : 0;
+    const Value& real = *add->input(at);
+    if (real.constant()->size() != static_cast<int64_t>(lost.size())) return;
+    add->set_input(at,
+                   inserter_.constant(real, "_corrected", corrected_bias(*real.constant(), lost)));
+  }
+
+  // Where saturation to the quantized range cuts all that the Relu or Clip in front of `value`
+  // cuts, that node goes; what it read takes over the name and is returned. Null where the node
+  // stays.
+  Value* without_clip(Value* value, QuantParams params) const {
+    Node* node = value->producer();
+    if (node == nullptr || kept_.contains(node)) return nullptr;
+    Graph& graph = *node->graph();
+    const std::optional<Range> bounds = clip_bounds(*node);
+    const IntegerRange range = integer_range(plan_.activations, plan_.symmetric);
+    if (!bounds || dequantize(range.min, params) < bounds->low ||
+        dequantize(range.max, params) > bounds->high) {
+      return nullptr;
+    }
+    Value* input = node->input(0);
+    const bool alone = input->uses().size() == 1 && !input->is_graph_output();
+    if (!alone || input->graph() != &graph || input->producer() == nullptr ||
+        input->producer()->is("DequantizeLinear") || !graph.can_replace(value, input)) {
+      return nullptr;
+    }
+    const std::string name = value->name();
+    graph.replace(value, input);
+    graph.erase(node);
+    if (input->name() != name) input->rename(name);
+    return input;
+  }
+
+  // What a Relu or a Clip with constant bounds cuts to.
+  static std::optional<Range> clip_bounds(const Node& node) {
+    if (node.is("Relu")) return Range{0, HUGE_VALF};
+    if (!node.is("Clip")) return std::nullopt;
+    Range bounds{node.float_attribute("min", -HUGE_VALF), node.float_attribute("max", HUGE_VALF)};
+    for (size_t i : {1, 2}) {
+      if (node.input(i) == nullptr) continue;
+      const Tensor* constant = node.input(i)->constant();
+      if (constant == nullptr || constant->size() != 1) return std::nullopt;
+      (i == 1 ? bounds.low : bounds.high) = to_floats(*constant)[0];
+    }
+    return bounds;
+  }
+
+  Model& model_;
+  const Plan& plan_;
+  const KeptFloat& kept_;
+  const RewriteOptions& options_;
+  QdqInserter inserter_;
+};
+
+}  // namespace
+
+void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
+  Node& node = *planned.site.node;
+  const bool bytes = dtype_bits(planned.format.dtype) == 8;
+  const auto at = static_cast<size_t>(planned.site.input);
+  Value* real = node.input(at);
+  if (node.is("Gather") && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
+    write_table_of_bytes(planned, inserter);
+  } else {
+    drop_factors(node, planned.real);
+    node.set_input(at,
+                   inserter.dequantized(*real, planned.quantized.integers, planned.quantized.scales,
+                                        planned.format.axis, planned.format.block_size, &node));
+  }
+  inserter.drop_if_unread(real);
+}
+
+int64_t rewrite(Model& model, const Plan& plan, const KeptFloat& kept,
+                const RewriteOptions& options) {
+  const int64_t clips = Rewriter(model, plan, kept, options).run();
+  drop_unread_initializers(model);
+  return clips;
+}
+
+void drop_unread_initializers(Model& model) {
+  for_each_graph(*model.graph, [](Graph& graph) {
+    for (Value* value : graph.initializers()) {
+      if (value->unused() && !value->is_graph_input()) graph.erase(value);
+    }
+    graph.sweep();
+  });
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,166 @@
+#include "passes/quantize/scheme.h"
+
+#include <algorithm>
+
+#include "core/support/error.h"
+#include "passes/quantize/targets.h"
+
+namespace dwindle::passes {
+namespace {
+
+const std::string kByTarget = "auto";
+
+// "uint8", "int4", …; float for kUndefined.
+std::string name_of(DType dtype) {
+  return dtype == DType::kUndefined ? "none" : std::string(dtype_name(dtype));
+}
+
+DType dtype_of(const std::string& name, const std::vector<DType>& choices) {
+  const auto it = std::find_if(choices.begin(), choices.end(),
+                               [&](DType dtype) { return name_of(dtype) == name; });
+  return it == choices.end() ? DType::kUndefined : *it;
+}
+
+const std::vector<DType> kWeightDtypes = {DType::kInt8, DType::kInt4, DType::kInt2};
+const std::vector<DType> kActivationDtypes = {DType::kUint8, DType::kInt8, DType::kUint16,
+                                              DType::kInt16};
+
+std::vector<std::string> with_auto(const std::vector<DType>& dtypes) {
+  std::vector<std::string> names = {kByTarget};
+  for (DType dtype : dtypes) names.push_back(name_of(dtype));
+  return names;
+}
+
+std::vector<std::string> activation_choices() {
+  std::vector<std::string> names = with_auto(kActivationDtypes);
+  names.push_back("none");
+  return names;
+}
+
+[[noreturn]] void contradicts(const Target& target, const std::string& what,
+                              const std::string& takes) {
+  throw BadOption("target " + std::string(target.name) + " does not run " + what + "; it takes " +
+                  takes + ". Leave the option out or choose another target");
+}
+
+std::string listed(const std::vector<DType>& dtypes) {
+  std::string text;
+  for (DType dtype : dtypes) text += (text.empty() ? "" : ", ") + name_of(dtype);
+  return text;
+}
+
+// The dtype that the option names, or the target's own.
+DType chosen(const Target& target, const std::string& kind, const std::string& option,
+             const std::vector<DType>& choices, const std::vector<DType>& takes) {
+  if (option == kByTarget) return takes.front();
+  const DType dtype = dtype_of(option, choices);
+  if (std::find(takes.begin(), takes.end(), dtype) == takes.end()) {
+    contradicts(target, option + " " + kind, listed(takes));
+  }
+  return dtype;
+}
+
+void read_weights(const Options& options, const Target& target, Scheme& scheme) {
+  WeightOptions& weights = scheme.weights;
+  weights.dtype =
+      chosen(target, "weights", options.get<std::string>("weights"), kWeightDtypes, target.weights);
+  const std::string& range = options.get<std::string>("weight-range");
+  // With 8 bits, clipping weights gains nothing that could be measured; with fewer it does.
+  const bool mse = range == "mse" || (range == kByTarget && dtype_bits(weights.dtype) < 8);
+  weights.range = mse ? WeightRange::kMse : WeightRange::kMinMax;
+  weights.per_channel = target.per_channel && !options.get<bool>("per-tensor");
+  weights.block_size = options.get<int64_t>("block-size");
+  weights.reduce_range = target.reduce_range;
+  if (weights.block_size < 0) throw BadOption("block-size must not be negative");
+  if (weights.block_size == 0) return;
+  if (options.get<bool>("per-tensor")) {
+    throw BadOption("per-tensor asks for one scale, block-size for many; give one of them");
+  }
+  if (!target.blocks) contradicts(target, "weights in blocks", "a scale a channel");
+}
+
+}  // namespace
+
+LeastVersions Scheme::least_versions() const {
+  if (weights.dtype == DType::kInt2) return {25, 12};
+  const bool wide = activations && dtype_bits(observer.dtype) > 8;
+  if (dtype_bits(weights.dtype) < 8 || weights.block_size > 0 || wide) return {21, 10};
+  return {13, 7};
+}
+
+std::vector<OptionSpec> weight_option_specs() {
+  return {
+      {"target", std::string("onnxruntime"), "runtime that is to run the model", target_names()},
+      {"weights", kByTarget, "integers that weights become", with_auto(kWeightDtypes)},
+      {"weight-range",
+       kByTarget,
+       "how scales of weights follow from their values; auto: mse below 8 bits",
+       {kByTarget, "minmax", "mse"}},
+      {"per-tensor", false, "one scale for all output channels of a weight", {}},
+      {"block-size", int64_t{0}, "weights that share a scale along the summed axis; 0: all", {}},
+  };
+}
+
+std::vector<OptionSpec> activation_option_specs() {
+  const ObserverOptions observer;
+  return {
+      {"activations", kByTarget, "integers that activations become; none: weights alone, no data",
+       activation_choices()},
+      {"symmetric-activations", false, "activations with the zero point in the middle", {}},
+      {"calib-method",
+       std::string("mse"),
+       "how ranges follow from calibration data",
+       {"minmax", "moving-average", "percentile", "entropy", "mse"}},
+      {"percentile",
+       observer.percentile,
+       "share of values in % that a range of the percentile method holds on either side",
+       {}},
+      {"averaging-constant",
+       observer.averaging_constant,
+       "weight of the newest feed in the moving-average method",
+       {}},
+      {"correct-bias", true, "give back through biases what rounding weights takes off means", {}},
+      {"min-sqnr",
+       6.0,
+       "nodes whose own output would keep less than this many dB stay in float",
+       {}},
+  };
+}
+
+Scheme read_weight_scheme(const Options& options) {
+  Scheme scheme;
+  scheme.activations = false;
+  read_weights(options, find_target(options.get<std::string>("target")), scheme);
+  return scheme;
+}
+
+Scheme read_static_scheme(const Options& options) {
+  Scheme scheme;
+  const Target& target = find_target(options.get<std::string>("target"));
+  read_weights(options, target, scheme);
+  ObserverOptions& observer = scheme.observer;
+  const std::string& method = options.get<std::string>("calib-method");
+  observer.method = calibration_method(method);
+  for (const auto& [option, owner] : {std::pair{"percentile", CalibrationMethod::kPercentile},
+                                      {"averaging-constant", CalibrationMethod::kMovingAverage}}) {
+    if (!options.given(option) || observer.method == owner) continue;
+    throw BadOption(std::string(option) + " has no effect with calib-method " + method);
+  }
+  observer.percentile = options.get<double>("percentile");
+  observer.averaging_constant = options.get<double>("averaging-constant");
+  observer.symmetric = target.symmetric_activations || options.get<bool>("symmetric-activations");
+  std::string activations = options.get<std::string>("activations");
+  if (activations == "none") throw BadOption("without activations the pass is quantize-weights");
+  // Symmetric ranges waste no zero point on signed integers.
+  const bool takes_int8 = std::find(target.activations.begin(), target.activations.end(),
+                                    DType::kInt8) != target.activations.end();
+  if (activations == kByTarget && observer.symmetric && takes_int8) activations = "int8";
+  observer.dtype =
+      chosen(target, "activations", activations, kActivationDtypes, target.activations);
+  scheme.integer_bias = target.integer_bias;
+  scheme.correct_bias = options.get<bool>("correct-bias");
+  scheme.least_sqnr = options.get<double>("min-sqnr");
+  return scheme;
+}
+
+}  // namespace dwindle::passes

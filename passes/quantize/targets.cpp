@@ -1,0 +1,86 @@
+// Sources: ONNX Runtime, "Quantize ONNX models" (data types, reduce_range, S8S8 and U8S8);
+// OpenVINO, "Low precision transformations"; NVIDIA TensorRT developer guide, "Working with
+// quantized types"; the TensorFlow Lite 8-bit quantization specification, which CMSIS-NN, ESP-NN,
+// XNNPACK and Ethos-U follow; Qualcomm AI Engine Direct as ONNX Runtime's QNN execution provider
+// drives it.
+#include "passes/quantize/targets.h"
+
+#include "core/support/error.h"
+#include "core/support/nearest.h"
+
+namespace dwindle::passes {
+namespace {
+
+constexpr DType kFloats = DType::kUndefined;
+constexpr DType kS8 = DType::kInt8, kU8 = DType::kUint8, kS16 = DType::kInt16,
+                kU16 = DType::kUint16;
+constexpr DType kS4 = DType::kInt4, kS2 = DType::kInt2;
+
+const std::vector<Target>& rows() {
+  static const std::vector<Target> kTargets = {
+      {"onnxruntime",
+       "ONNX Runtime on x86 with VNNI, and anything unknown",
+       {kU8, kS8, kU16, kS16, kFloats},
+       false,
+       {kS8, kS4, kS2},
+       true,
+       true},
+      {"onnxruntime-avx2",
+       "ONNX Runtime on x86 without VNNI",
+       {kU8, kS8, kFloats},
+       false,
+       {kS8, kS4, kS2},
+       true,
+       true,
+       true},
+      {"onnxruntime-arm",
+       "ONNX Runtime on Arm",
+       {kS8, kU8, kFloats},
+       false,
+       {kS8, kS4, kS2},
+       true,
+       true},
+      {"openvino", "OpenVINO on CPU", {kU8, kS8, kFloats}, false, {kS8, kS4}, true, true},
+      {"tensorrt",
+       "TensorRT: symmetric int8, biases in float",
+       {kS8, kFloats},
+       true,
+       {kS8, kS4},
+       true,
+       true,
+       false,
+       false},
+      {"qnn", "Qualcomm NPU by way of ONNX Runtime", {kU8, kU16}, false, {kS8, kS4}, true, false},
+      {"xnnpack", "XNNPACK and LiteRT", {kS8}, false, {kS8}, true, false},
+      {"cmsis-nn",
+       "CMSIS-NN and TensorFlow Lite Micro on Cortex-M",
+       {kS8, kS16},
+       false,
+       {kS8, kS4},
+       true,
+       false},
+      {"esp-nn", "ESP-NN on ESP32", {kS8}, false, {kS8}, true, false},
+      {"ethos-u", "Arm Ethos-U", {kS8, kS16}, false, {kS8}, true, false},
+  };
+  return kTargets;
+}
+
+}  // namespace
+
+std::span<const Target> targets() { return rows(); }
+
+std::vector<std::string> target_names() {
+  std::vector<std::string> names;
+  for (const Target& target : rows()) names.emplace_back(target.name);
+  return names;
+}
+
+const Target& find_target(std::string_view name) {
+  for (const Target& target : rows()) {
+    if (target.name == name) return target;
+  }
+  throw BadOption("there is no target '" + std::string(name) + "'" +
+                  did_you_mean(name, target_names()));
+}
+
+}  // namespace dwindle::passes

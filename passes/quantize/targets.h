@@ -1,0 +1,31 @@
+// Targets: what the int8 kernels of a runtime take, as rows of data.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ir/dtype.h"
+
+namespace dwindle::passes {
+
+struct Target {
+  std::string_view name;
+  std::string_view summary;
+  std::vector<DType> activations;  // the first is the default; kUndefined stands for float
+  bool symmetric_activations;      // zero point 0 (signed) or middle (unsigned) only
+  std::vector<DType> weights;      // the first is the default
+  bool per_channel = true;         // a scale an output channel
+  bool blocks = false;             // or one a block
+  bool reduce_range = false;       // its 16-bit sums saturate with weights of 8 bits
+  bool integer_bias = true;        // reads biases as int32
+};
+
+std::span<const Target> targets();
+std::vector<std::string> target_names();
+
+// Raises BadOption where there is none of that name.
+const Target& find_target(std::string_view name);
+
+}  // namespace dwindle::passes
