@@ -52,14 +52,16 @@ class QuantizeStatic : public Pass {
     if (!plan.placement.values.empty() || !plan.placement.weights.empty()) {
       require_opset(model, scheme_.least_versions());
       decide(model, plan, kept, context, result);
+      report_islands(plan.placement, result);
       result.counts["clips removed"] =
           rewrite(model, plan, kept, {.integer_bias = scheme_.integer_bias});
       result.counts["values quantized"] = static_cast<int64_t>(plan.placement.values.size());
       result.counts["weights quantized"] = static_cast<int64_t>(plan.placement.weights.size());
       model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
       result.changed = !plan.placement.values.empty() || !plan.placement.weights.empty();
+    } else {
+      report_islands(plan.placement, result);
     }
-    report_islands(plan.placement, result);
     return result;
   }
 

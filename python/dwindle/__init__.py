@@ -89,8 +89,11 @@ def quantize(
     """Quantize a model to int8, with ranges calibrated on `calib`.
 
     `options` are those of the pass quantize-static, as `passes()` lists them: calib_method
-    ("minmax", "percentile", "entropy", "mse"), per_tensor, exclude (names of nodes, as globs: one
-    string or several), and more. `max_drop` is the largest share of samples whose top class may
+    ("minmax", "moving-average", "percentile", "entropy", "mse"), weights ("int8", "int4", "int2"),
+    block_size, activations ("uint8", "int8", "uint16", "int16"), target, per_tensor, op_types,
+    include and exclude (names of nodes, as globs: one string or several), first_last, and more.
+    With activations="none" weights alone are quantized (quantize-weights), and `calib` is needed
+    for the proof alone; without it, random inputs serve. `max_drop` is the largest share of samples whose top class may
     change; where it is more, BoundMissed is raised. It is for outputs with classes: those with one
     axis of more than one element beside the first; without any, Unsupported is raised. `labels` is
     the key of `calib` that holds classes. `mean`, `std` and `layout` are for a folder of images.

@@ -81,7 +81,10 @@ def test_mod():
 def test_pow():
     def case(rng):
         a, b = broadcast_pair(rng)
-        base, exponent = pick(rng, np.float32, np.float64, np.int32), pick(rng, np.float32, np.int64, np.float64)
+        base, exponent = (
+            pick(rng, np.float32, np.float64, np.int32),
+            pick(rng, np.float32, np.int64, np.float64),
+        )
         x = np.asarray(np.abs(numbers(rng, a, base)) + base(1))
         y = numbers(rng, pick(rng, b, ()), exponent, 0, 4)
         if np.issubdtype(base, np.integer):
@@ -97,7 +100,9 @@ def test_comparison(op):
         a, b = broadcast_pair(rng)
         dtype = pick(rng, *FLOATS, *INTEGERS)
         x, y = numbers(rng, a, dtype, -2, 3), numbers(rng, b, dtype, -2, 3)
-        return check(op, [np.asarray(np.round(x)), np.asarray(np.round(y))], pick(rng, 12, 13, 16, 19))
+        return check(
+            op, [np.asarray(np.round(x)), np.asarray(np.round(y))], pick(rng, 12, 13, 16, 19)
+        )
 
     repeat(case, 5)
 
@@ -211,7 +216,18 @@ def test_unary(op):
 def test_swish_and_wide_inputs():
     rng = np.random.default_rng(11)
     x = (rng.standard_normal(100003) * 40).astype(np.float32)
-    for op in ("Sigmoid", "Tanh", "Erf", "Softplus", "Elu", "Gelu", "Relu", "Mish", "Softmax", "LogSoftmax"):
+    for op in (
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Softplus",
+        "Elu",
+        "Gelu",
+        "Relu",
+        "Mish",
+        "Softmax",
+        "LogSoftmax",
+    ):
         assert check(op, [x], 20, exact=False)
 
 
@@ -289,7 +305,9 @@ def test_matmul():
         m, k, n = dims(rng, 3, 1, pick(rng, 4, 40))
         lead = dims(rng, rng.integers(0, 3), 1, 3)
         ones = tuple(1 if rng.random() < 0.4 else d for d in lead)[rng.integers(0, len(lead) + 1) :]
-        a, b = (lead + (m, k), ones + (k, n)) if rng.random() < 0.5 else (ones + (m, k), lead + (k, n))
+        a, b = (
+            (lead + (m, k), ones + (k, n)) if rng.random() < 0.5 else (ones + (m, k), lead + (k, n))
+        )
         if rng.random() < 0.2:
             a = (k,)
         if rng.random() < 0.2:
@@ -308,7 +326,10 @@ def test_gemm():
         dtype = pick(rng, np.float32, np.float64)
         c = pick(rng, None, (), (n,), (1, n), (m, 1), (m, n))
         addend = None if c is None else numbers(rng, c, dtype)
-        arrays = [numbers(rng, (k, m) if ta else (m, k), dtype), numbers(rng, (n, k) if tb else (k, n), dtype)]
+        arrays = [
+            numbers(rng, (k, m) if ta else (m, k), dtype),
+            numbers(rng, (n, k) if tb else (k, n), dtype),
+        ]
         scales = {"alpha": 0.5, "beta": 2.0} if rng.random() < 0.5 else {}
         arrays += [] if addend is None else [addend]
         return check(
@@ -346,7 +367,11 @@ def test_quantize_linear():
     def case(rng):
         shape = dims(rng, rng.integers(1, 5), 1, 12)
         opset = pick(rng, 13, 21)
-        dtype = pick(rng, np.uint8, np.int8) if opset < 21 else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        dtype = (
+            pick(rng, np.uint8, np.int8)
+            if opset < 21
+            else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        )
         scale, zero, attributes = quantization(rng, shape, dtype, opset >= 21)
         x = numbers(rng, shape, np.float32) * np.float32(pick(rng, 1, 100))
         # Exact halves, where rounding shows.
@@ -361,12 +386,22 @@ def test_dequantize_linear():
     def case(rng):
         shape = dims(rng, rng.integers(1, 5), 1, 12)
         opset = pick(rng, 13, 21)
-        dtype = pick(rng, np.uint8, np.int8) if opset < 21 else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        dtype = (
+            pick(rng, np.uint8, np.int8)
+            if opset < 21
+            else pick(rng, np.uint8, np.int8, np.uint16, np.int16)
+        )
         scale, zero, attributes = quantization(rng, shape, dtype, opset >= 21)
         info = np.iinfo(dtype)
         x = rng.integers(info.min, info.max + 1, shape).astype(dtype)
         arrays = [x, scale] if rng.random() < 0.2 else [x, scale, zero]
-        return check("DequantizeLinear", arrays, opset, constants=pick(rng, (), (0, 1, 2)[: len(arrays)]), **attributes)
+        return check(
+            "DequantizeLinear",
+            arrays,
+            opset,
+            constants=pick(rng, (), (0, 1, 2)[: len(arrays)]),
+            **attributes,
+        )
 
     repeat(case, 19, 150)
 
@@ -398,7 +433,9 @@ def test_matmul_integer():
     def case(rng):
         m, k, n = dims(rng, 3, 1, pick(rng, 4, 40))
         lead = dims(rng, rng.integers(0, 3), 1, 3)
-        kinds = pick(rng, (np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8), (np.int8, np.uint8))
+        kinds = pick(
+            rng, (np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8), (np.int8, np.uint8)
+        )
         a, b = quantized(rng, (*lead, m, k), kinds[0]), quantized(rng, (k, n), kinds[1])
         zeros = [quantized(rng, (), kinds[0]), quantized(rng, pick(rng, (), (n,)), kinds[1])]
         return check("MatMulInteger", [a, b, *zeros[: rng.integers(0, 3)]], 10)
@@ -430,7 +467,11 @@ def convolution(rng):
     channels, filters = group * int(rng.integers(1, 4)), group * int(rng.integers(1, 4))
     kernel = dims(rng, spatial, 1, 3)
     x = (int(rng.integers(1, 3)), channels, *dims(rng, spatial, 5, 9))
-    attributes = {"group": group, "strides": list(dims(rng, spatial, 1, 2)), "dilations": list(dims(rng, spatial, 1, 2))}
+    attributes = {
+        "group": group,
+        "strides": list(dims(rng, spatial, 1, 2)),
+        "dilations": list(dims(rng, spatial, 1, 2)),
+    }
     if rng.random() < 0.5:
         attributes["pads"] = list(dims(rng, 2 * spatial, 0, 2))
     return x, (filters, channels // group, *kernel), attributes
@@ -440,7 +481,11 @@ def test_conv_integer():
     def case(rng):
         x, w, attributes = convolution(rng)
         zeros = [quantized(rng, (), np.uint8), quantized(rng, (), np.uint8)]
-        arrays = [quantized(rng, x, np.uint8), quantized(rng, w, np.uint8), *zeros[: rng.integers(0, 3)]]
+        arrays = [
+            quantized(rng, x, np.uint8),
+            quantized(rng, w, np.uint8),
+            *zeros[: rng.integers(0, 3)],
+        ]
         return check("ConvInteger", arrays, 10, **attributes)
 
     repeat(case, 24)
@@ -451,7 +496,11 @@ def test_qlinear_conv():
         x, w, attributes = convolution(rng)
         kinds = pick(rng, (np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8))
         per = pick(rng, (), (w[0],))
-        zero = np.zeros(per, np.int8) if kinds[1] == np.int8 else np.full(per, rng.integers(0, 255), np.uint8)
+        zero = (
+            np.zeros(per, np.int8)
+            if kinds[1] == np.int8
+            else np.full(per, rng.integers(0, 255), np.uint8)
+        )
         arrays = [
             *(quantized(rng, x, kinds[0]), scales(rng), quantized(rng, (), kinds[0])),
             *(quantized(rng, w, kinds[1]), scales(rng, per), zero),
@@ -460,7 +509,9 @@ def test_qlinear_conv():
         arrays[6] = np.asarray(arrays[6], np.float32)
         if rng.random() < 0.5:
             arrays.append(np.asarray(rng.integers(-9000, 9000, w[0]), np.int32))
-        return check("QLinearConv", arrays, 10, constants=tuple(range(3, len(arrays))), **attributes)
+        return check(
+            "QLinearConv", arrays, 10, constants=tuple(range(3, len(arrays))), **attributes
+        )
 
     repeat(case, 25)
 
@@ -543,7 +594,11 @@ def test_layer_normalization():
         axis = int(rng.integers(-len(shape), len(shape)))
         inner = shape[axis:] if axis < 0 else shape[axis:]
         dtype = pick(rng, np.float32, np.float64, np.float16)
-        arrays = [numbers(rng, shape, dtype), numbers(rng, inner, dtype), numbers(rng, inner, dtype)]
+        arrays = [
+            numbers(rng, shape, dtype),
+            numbers(rng, inner, dtype),
+            numbers(rng, inner, dtype),
+        ]
         arrays = arrays[: rng.integers(2, 4)]
         return check("LayerNormalization", arrays, 17, exact=False, axis=axis, epsilon=1e-2)
 
@@ -554,7 +609,13 @@ def test_layer_normalization_statistics():
     rng = np.random.default_rng(31)
     x, scale = normal(rng, (3, 4, 50)), normal(rng, 50)
     assert check("LayerNormalization", [x, scale], 17, outputs=3, exact=False)
-    assert check("LayerNormalization", [x, normal(rng, (4, 50)), normal(rng, (4, 50))], 17, exact=False, axis=1)
+    assert check(
+        "LayerNormalization",
+        [x, normal(rng, (4, 50)), normal(rng, (4, 50))],
+        17,
+        exact=False,
+        axis=1,
+    )
 
 
 def test_rms_normalization():
@@ -571,19 +632,29 @@ def test_other_normalizations():
     def case(rng):
         shape = (*dims(rng, 2), *dims(rng, rng.integers(1, 3)))
         x = normal(rng, shape)
-        op = pick(rng, "InstanceNormalization", "LRN", "LpNormalization", "MeanVarianceNormalization")
+        op = pick(
+            rng, "InstanceNormalization", "LRN", "LpNormalization", "MeanVarianceNormalization"
+        )
         if op == "InstanceNormalization":
             return check(op, [x, normal(rng, shape[1]), normal(rng, shape[1])], 13, exact=False)
         if op == "LRN":
             shape = (*dims(rng, 1), 7, *dims(rng, 2))
             size = int(rng.integers(1, 4)) * 2 - 1
-            return check(op, [normal(rng, shape)], 13, exact=False, size=size, alpha=0.2, beta=0.6, bias=1.5)
+            return check(
+                op, [normal(rng, shape)], 13, exact=False, size=size, alpha=0.2, beta=0.6, bias=1.5
+            )
         if op == "LpNormalization":
             axis = int(rng.integers(-len(shape), len(shape)))
             return check(op, [x], 13, exact=False, axis=axis, p=pick(rng, 1, 2))
         if rng.random() < 0.5:
             return check(op, [normal(rng, dims(rng, 4, 2, 5))], 13, exact=False)
-        return check(op, [normal(rng, dims(rng, 4, 2, 5))], 13, exact=False, axes=pick(rng, [0, 2, 3], [1], [2, 3]))
+        return check(
+            op,
+            [normal(rng, dims(rng, 4, 2, 5))],
+            13,
+            exact=False,
+            axes=pick(rng, [0, 2, 3], [1], [2, 3]),
+        )
 
     repeat(case, 33, 120)
 
@@ -594,7 +665,11 @@ def test_group_normalization():
         channels = groups * int(rng.integers(1, 4))
         opset = pick(rng, 18, 21)
         parameters = channels if opset >= 21 else groups
-        arrays = [normal(rng, (*dims(rng, 1), channels, *dims(rng, 2))), normal(rng, parameters), normal(rng, parameters)]
+        arrays = [
+            normal(rng, (*dims(rng, 1), channels, *dims(rng, 2))),
+            normal(rng, parameters),
+            normal(rng, parameters),
+        ]
         return check("GroupNormalization", arrays, opset, exact=False, num_groups=groups)
 
     repeat(case, 34)
@@ -603,7 +678,12 @@ def test_group_normalization():
 def test_batch_normalization_in_training():
     rng = np.random.default_rng(35)
     arrays = [normal(rng, (4, 3, 5)), *(normal(rng, 3) for _ in range(3)), np.abs(normal(rng, 3))]
-    assert check("BatchNormalization", arrays, 15, outputs=3, exact=False, training_mode=1, momentum=0.7) or True
+    assert (
+        check(
+            "BatchNormalization", arrays, 15, outputs=3, exact=False, training_mode=1, momentum=0.7
+        )
+        or True
+    )
 
 
 # ---- Einsum, Det -------------------------------------------------------------------------------
@@ -633,7 +713,9 @@ def test_einsum(equation):
     def case(rng):
         extents = {label: int(rng.integers(1, 6)) for label in "abcdhijklqwk"}
         dtype = pick(rng, np.float32, np.float64, np.int64)
-        arrays = [numbers(rng, [extents[i] for i in term], dtype) for term in EQUATIONS[equation].split()]
+        arrays = [
+            numbers(rng, [extents[i] for i in term], dtype) for term in EQUATIONS[equation].split()
+        ]
         return close("Einsum", arrays, 12, equation=equation)
 
     repeat(case, 36, 20)

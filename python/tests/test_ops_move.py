@@ -67,7 +67,11 @@ def test_transpose():
     def case(rng):
         rank = int(rng.integers(0, 6))
         shape = dims(rng, rank, 1, pick(rng, 3, 9, 20) if rank < 5 else 5)
-        perm = {} if rank == 0 or rng.random() < 0.2 else {"perm": [int(i) for i in rng.permutation(rank)]}
+        perm = (
+            {}
+            if rank == 0 or rng.random() < 0.2
+            else {"perm": [int(i) for i in rng.permutation(rank)]}
+        )
         return check("Transpose", [data(rng, shape)], pick(rng, *OPSETS), **perm)
 
     repeat(case, 4, 120)

@@ -42,8 +42,14 @@ def resize(rng, mode, antialias):
         roi = floats([0, 0, *(rng.random(2) / 2), 1, 1, *(0.8 + rng.random(2) / 2)])
         attributes["extrapolation_value"] = 7.0
     sized = ints([*x.shape[:2], *out])
-    if attributes["coordinate_transformation_mode"] == "align_corners" or antialias or rng.random() < 0.5:
-        return check("Resize", [x, roi, None, sized], opset, 1, False, pick(rng, (), (3,)), **attributes)
+    if (
+        attributes["coordinate_transformation_mode"] == "align_corners"
+        or antialias
+        or rng.random() < 0.5
+    ):
+        return check(
+            "Resize", [x, roi, None, sized], opset, 1, False, pick(rng, (), (3,)), **attributes
+        )
     scales = floats([1, 1, *(rng.random(2) * 2 + 0.2)])
     return check("Resize", [x, roi, scales], opset, 1, False, pick(rng, (), (2,)), **attributes)
 

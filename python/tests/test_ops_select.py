@@ -19,7 +19,10 @@ def test_scatter_elements():
         indices = rng.integers(-shape[axis], shape[axis], picked)
         if kind.get("reduction", "none") == "none":  # without it, places must differ
             line = rng.permutation(shape[axis])[: picked[axis]]
-            indices = np.broadcast_to(np.expand_dims(line, [i for i in range(len(shape)) if i != axis % len(shape)]), picked)
+            indices = np.broadcast_to(
+                np.expand_dims(line, [i for i in range(len(shape)) if i != axis % len(shape)]),
+                picked,
+            )
         dtype = pick(rng, np.float32, np.int64, np.float64, np.int32)
         arrays = [data(rng, shape, dtype), ints(indices), data(rng, picked, dtype)]
         return check("ScatterElements", arrays, opset, axis=axis, **kind)

@@ -111,7 +111,13 @@ def test_registry_rows():
     rows = {row["name"]: row for row in dwindle.passes()}
     assert {"fold-constants", "fold-batch-norm", "quantize-static"} <= set(rows)
     options = {option["name"]: option for option in rows["quantize-static"]["options"]}
-    assert options["calib-method"]["choices"] == ["minmax", "percentile", "entropy", "mse"]
+    assert options["calib-method"]["choices"] == [
+        "minmax",
+        "moving-average",
+        "percentile",
+        "entropy",
+        "mse",
+    ]
     assert options["per-tensor"]["type"] == "bool"
     assert rows["quantize-static"]["needs_calibration"]
 

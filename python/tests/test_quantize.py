@@ -52,7 +52,9 @@ def ort_run(model, x, optimized=True):
 
 def sqnr(reference, other):
     noise = float(((reference.astype(np.float64) - other) ** 2).sum())
-    return np.inf if noise == 0 else 10 * np.log10((reference.astype(np.float64) ** 2).sum() / noise)
+    return (
+        np.inf if noise == 0 else 10 * np.log10((reference.astype(np.float64) ** 2).sum() / noise)
+    )
 
 
 def quantized_close(model, x, least_db, **options):
@@ -201,7 +203,9 @@ def test_a_bias_far_beyond_int32_is_held():
     x = data() * 1e-3
     small = dwindle.quantize(model, {"x": x}).to_onnx()
     bias = next(
-        numpy_helper.to_array(i) for i in small.graph.initializer if i.data_type == TensorProto.INT32
+        numpy_helper.to_array(i)
+        for i in small.graph.initializer
+        if i.data_type == TensorProto.INT32
     )
     assert np.abs(bias.astype(np.int64)).max() <= 2**30
     want, got = ort_run(model, x)[0], ort_run(small, x)[0]
@@ -354,7 +358,9 @@ def random_network(rng):
         kind = rng.choice(["conv", "depthwise", "add", "concat", "pool", "act", "mul", "avg"])
         if kind == "conv":
             width = int(rng.choice([4, 8]))
-            nodes.append(conv(f"c{i}", source, out, inits, channels, width, bias=rng.random() < 0.7))
+            nodes.append(
+                conv(f"c{i}", source, out, inits, channels, width, bias=rng.random() < 0.7)
+            )
             channels = width
         elif kind == "depthwise":
             nodes.append(conv(f"c{i}", source, out, inits, channels, channels, group=channels))
