@@ -8,7 +8,8 @@ namespace {
 Dim take_dim(proto::TensorShapeProto::Dimension& dim, const std::string& value) {
   if (dim.has_dim_value()) {
     const int64_t extent = dim.dim_value();
-    if (extent < 0) {
+    // Some exporters write an unknown extent as -1, and runtimes take it.
+    if (extent < Dim::kUnknown) {
       throw BadModel("value '" + value + "' has the negative extent " + std::to_string(extent));
     }
     dim.clear_dim_value();

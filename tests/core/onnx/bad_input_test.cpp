@@ -169,6 +169,8 @@ TEST(BadModelGraph, Shapes) {
   GraphParts parts = relu_parts();
   parts.inputs = {value_info("x", kFloat, {-2})};
   expect_bad(parts, "value 'x' has the negative extent -2");
+  parts.inputs = {value_info("x", kFloat, {-1})};  // what some exporters write for an unknown one
+  EXPECT_FALSE(parse(model(parts)).graph->inputs().front()->type.shape->front().known());
   parts.inputs = {value_info("x", kFloat, {1LL << 40, 1LL << 40})};
   expect_bad(parts, "value 'x'");
   parts.inputs = {value_info("x", 77, {1})};
