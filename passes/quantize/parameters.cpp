@@ -11,6 +11,9 @@ namespace {
 
 constexpr float kMostBias = 1 << 30;
 
+// A scale for fewer weights would take more bits than it saves.
+constexpr int64_t kLeastBlock = 8;
+
 const Tensor* constant_input(const Node& node, int input) {
   const Value* value = input < 0 ? nullptr : node.input(static_cast<size_t>(input));
   const Tensor* constant = value == nullptr ? nullptr : value->constant();
@@ -75,9 +78,17 @@ WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options) {
   WeightFormat format{options.dtype, options.range, -1, 0, options.reduce_range};
   const WeightAxes axes = weight_axes(*site.node, site.input, weights.rank());
-  if (options.block_size > 0 && axes.summed >= 0) {
+  const int64_t summed = axes.summed < 0 ? 0 : weights.shape()[static_cast<size_t>(axes.summed)];
+  int64_t block_size = options.block_size;
+  if (options.dtype == DType::kInt2) {
+    // Without blocks, ONNX Runtime 1.31 takes 2-bit weights between quantized activations for 8-bit
+    // ones and refuses the model; depthwise weights have nothing to make blocks of.
+    if (block_size == 0 && options.per_channel) block_size = summed;
+    if (summed < kLeastBlock) format.dtype = DType::kInt8;
+  }
+  if (block_size > 0 && summed >= kLeastBlock) {
     format.axis = axes.summed;
-    format.block_size = options.block_size;
+    format.block_size = std::min(block_size, summed);
   } else if (options.per_channel) {
     format.axis = axes.channels;
   }
@@ -89,6 +100,11 @@ Parameters parameters_of(const WeightSite& site) {
   const Tensor& weights = *constant_input(node, site.input);
   const Tensor* bias = bias_of(site, weights);
   Parameters parameters{weights, bias == nullptr ? std::nullopt : std::optional(*bias)};
+  const int bias_input = quant_rule(node)->bias_input;
+  const bool room = bias_input >= 0 && node.input(static_cast<size_t>(bias_input)) == nullptr;
+  if (room && output_channels(site, weights) > 0) {
+    parameters.bias = Tensor::zeros(DType::kFloat, {output_channels(site, weights)});
+  }
   if (node.is("Gemm")) {
     multiply(parameters.weights, node.float_attribute("alpha", 1.0f));
     // Without a constant bias, beta belongs to an operand that stays.

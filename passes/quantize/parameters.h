@@ -23,8 +23,9 @@ struct WeightOptions {
 WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options);
 
-// Weights and, where the node has one, the constant bias that goes with them: [channels]. Gemm's
-// alpha and beta are multiplied into the constants that they scale.
+// Weights and the constant bias that goes with them: [channels], zeros where the node has room for
+// one, none where it has not. Gemm's alpha and beta are multiplied into the constants that they
+// scale.
 struct Parameters {
   Tensor weights;
   std::optional<Tensor> bias;

@@ -16,6 +16,10 @@ PlannedWeights plan_weights(const WeightSite& site, const WeightOptions& options
         lost_means(*site.node, real,
                    dequantize_weights(planned.quantized.integers, scales, planned.format), means);
   }
+  // Room for a bias is used for a correction alone.
+  const int bias = quant_rule(*site.node)->bias_input;
+  const bool has_bias = bias >= 0 && site.node->input(static_cast<size_t>(bias)) != nullptr;
+  if (!has_bias && planned.lost_means.empty()) planned.real.bias.reset();
   return planned;
 }
 

@@ -1,6 +1,6 @@
 // quantize-weights: weights as integers, behind a DequantizeLinear; activations and arithmetic stay
-// in float. Needs no data: for models too large to calibrate, for layers whose activations bear no
-// rounding, and for storage.
+// in float. Needs no data, but corrects biases where there is some: for models too large to
+// calibrate, for layers whose activations bear no rounding, and for storage.
 //
 // Weights are taken one after the other and those of external data are given back to the system
 // when they are done, so memory holds the result and one tensor. Does nothing where no weights can
@@ -10,6 +10,7 @@
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
+#include "passes/quantize/calibrate.h"
 #include "passes/quantize/passes.h"
 #include "passes/quantize/quantized.h"
 #include "passes/quantize/rewrite.h"
@@ -34,12 +35,25 @@ class QuantizeWeights : public Pass {
     report_islands(placement, result);
     if (placement.weights.empty()) return result;
     require_opset(model, scheme_.least_versions());
+    // Data is not needed; where it is there, it tells what rounding takes off the means.
+    Statistics statistics;
+    if (context.calibration != nullptr && options_.get<bool>("correct-bias")) {
+      statistics = calibrate(model, placement, *context.calibration, {}, /*channel_means=*/true,
+                             context.progress);
+      result.counts["calibration samples"] = statistics.samples;
+    }
     QdqInserter inserter;
     for (size_t i = 0; i < placement.weights.size(); ++i) {
       if (context.progress != nullptr) {
         context.progress->update("quantizing weights", i, placement.weights.size());
       }
-      write_weights(plan_weights(placement.weights[i], scheme_.weights, 0, {}), inserter);
+      const WeightSite& site = placement.weights[i];
+      auto means = statistics.means.find(site.node->input(0));
+      const PlannedWeights planned = plan_weights(
+          site, scheme_.weights, 0,
+          means == statistics.means.end() ? std::vector<double>() : means->second.means());
+      write_weights(planned, inserter);
+      correct_bias(planned, selection.kept, inserter);
     }
     drop_unread_initializers(model);
     model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);

@@ -1,5 +1,6 @@
 #include "passes/quantize/rewrite.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -37,6 +38,28 @@ void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) 
   graph.erase(&gather);
 }
 
+// A MatMul has its bias in an Add behind it, which stays in float.
+void correct_added_bias(Node& node, const std::vector<float>& lost, const KeptFloat& kept,
+                        QdqInserter& inserter) {
+  if (!node.is("MatMul") || fused_tail(&node, kept) == &node) return;
+  Node* add = node.output()->uses().front().node;
+  if (!add->is("Add")) return;
+  const size_t at = add->input(0) == node.output() ? 1 : 0;
+  const Value& real = *add->input(at);
+  if (real.constant()->size() != static_cast<int64_t>(lost.size())) return;
+  add->set_input(at, inserter.constant(real, "_corrected", corrected_bias(*real.constant(), lost)));
+}
+
+// A bias of zeros for a node that is to get a correction and has room for it.
+void make_room(const PlannedWeights& planned) {
+  Node& node = *planned.site.node;
+  const int at = quant_rule(node)->bias_input;
+  if (!planned.real.bias || node.input(static_cast<size_t>(at)) != nullptr) return;
+  const Value& weights = *node.input(static_cast<size_t>(planned.site.input));
+  node.set_input(static_cast<size_t>(at),
+                 node.graph()->add_initializer(weights.name() + "_bias", *planned.real.bias));
+}
+
 class Rewriter {
  public:
   Rewriter(Model& model, const Plan& plan, const KeptFloat& kept, const RewriteOptions& options)
@@ -65,37 +88,19 @@ class Rewriter {
 
  private:
   void write_bias(const PlannedWeights& planned, const QuantRule& rule, float data_scale) {
-    Node& node = *planned.site.node;
-    if (!planned.real.bias) {
-      correct_added_bias(node, planned.lost_means);
-      return;
-    }
-    const auto at = static_cast<size_t>(rule.bias_input);
-    const Value& real = *node.input(at);
     const Tensor& scales = planned.quantized.scales;
     // int32 at scale_x · scale_w: not with scales in blocks, nor with the small steps of 16 bits.
-    if (!options_.integer_bias || scales.rank() > 1 || dtype_bits(plan_.activations) > 8) {
-      if (planned.lost_means.empty()) return;
-      node.set_input(at,
-                     inserter_.constant(real, "_corrected",
-                                        corrected_bias(*planned.real.bias, planned.lost_means)));
+    const bool integers =
+        options_.integer_bias && scales.rank() <= 1 && dtype_bits(plan_.activations) <= 8;
+    if (!integers || !planned.real.bias) {
+      correct_bias(planned, kept_, inserter_);
       return;
     }
+    Node& node = *planned.site.node;
+    const auto at = static_cast<size_t>(rule.bias_input);
     IntegerBias bias = quantize_bias(*planned.real.bias, planned.lost_means, scales, data_scale);
-    node.set_input(at, inserter_.dequantized(real, std::move(bias.integers), bias.scales,
+    node.set_input(at, inserter_.dequantized(*node.input(at), std::move(bias.integers), bias.scales,
                                              bias.scales.rank() == 0 ? -1 : 0, 0, &node));
-  }
-
-  // A MatMul has its bias in an Add behind it, which stays in float.
-  void correct_added_bias(Node& node, const std::vector<float>& lost) {
-    if (!node.is("MatMul") || lost.empty() || fused_tail(&node, kept_) == &node) return;
-    Node* add = node.output()->uses().front().node;
-    if (!add->is("Add")) return;
-    const size_t at = add->input(0) == node.output() ? 1 : 0;
-    const Value& real = *add->input(at);
-    if (real.constant()->size() != static_cast<int64_t>(lost.size())) return;
-    add->set_input(at,
-                   inserter_.constant(real, "_corrected", corrected_bias(*real.constant(), lost)));
   }
 
   // Where saturation to the quantized range cuts all that the Relu or Clip in front of `value`
@@ -152,6 +157,7 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
   const bool bytes = dtype_bits(planned.format.dtype) == 8;
   const auto at = static_cast<size_t>(planned.site.input);
   Value* real = node.input(at);
+  make_room(planned);
   if (node.is("Gather") && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
     write_table_of_bytes(planned, inserter);
   } else {
@@ -161,6 +167,18 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
                                         planned.format.axis, planned.format.block_size, &node));
   }
   inserter.drop_if_unread(real);
+}
+
+void correct_bias(const PlannedWeights& planned, const KeptFloat& kept, QdqInserter& inserter) {
+  Node& node = *planned.site.node;
+  if (planned.lost_means.empty()) return;
+  if (!planned.real.bias) {
+    correct_added_bias(node, planned.lost_means, kept, inserter);
+    return;
+  }
+  const auto at = static_cast<size_t>(quant_rule(node)->bias_input);
+  node.set_input(at, inserter.constant(*node.input(at), "_corrected",
+                                       corrected_bias(*planned.real.bias, planned.lost_means)));
 }
 
 int64_t rewrite(Model& model, const Plan& plan, const KeptFloat& kept,

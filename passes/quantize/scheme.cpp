@@ -98,6 +98,10 @@ std::vector<OptionSpec> weight_option_specs() {
        {kByTarget, "minmax", "mse"}},
       {"per-tensor", false, "one scale for all output channels of a weight", {}},
       {"block-size", int64_t{0}, "weights that share a scale along the summed axis; 0: all", {}},
+      {"correct-bias",
+       true,
+       "give back through biases what rounding weights takes off means, where data tells",
+       {}},
   };
 }
 
@@ -119,7 +123,6 @@ std::vector<OptionSpec> activation_option_specs() {
        observer.averaging_constant,
        "weight of the newest feed in the moving-average method",
        {}},
-      {"correct-bias", true, "give back through biases what rounding weights takes off means", {}},
       {"min-sqnr",
        6.0,
        "nodes whose own output would keep less than this many dB stay in float",

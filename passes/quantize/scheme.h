@@ -26,8 +26,7 @@ struct Scheme {
   LeastVersions least_versions() const;
 };
 
-// The options that both quantization passes have: weights, weight-range, per-tensor, block-size,
-// target, and those of Selection.
+// The options that both quantization passes have.
 std::vector<OptionSpec> weight_option_specs();
 // Those of quantize-static besides.
 std::vector<OptionSpec> activation_option_specs();

@@ -70,7 +70,7 @@ TEST(QuantizeStatic, QuantizesBetweenConvolutions) {
   EXPECT_TRUE(result.changed);
   EXPECT_EQ(ops_of(*model.graph),
             "QuantizeLinear DequantizeLinear DequantizeLinear DequantizeLinear Conv "
-            "QuantizeLinear DequantizeLinear DequantizeLinear Conv "
+            "QuantizeLinear DequantizeLinear DequantizeLinear DequantizeLinear Conv "
             "QuantizeLinear DequantizeLinear");
   EXPECT_EQ(result.counts.at("clips removed"), 1);
   EXPECT_EQ(model.graph->outputs()[0]->name(), "y");
@@ -133,8 +133,8 @@ TEST(QuantizeStatic, QuantizesInBranches) {
   EXPECT_EQ(result.counts.at("weights quantized"), 2);
   const Graph& branch = *model.graph->last_node()->graph_attribute("then_branch");
   EXPECT_EQ(ops_of(branch),
-            "DequantizeLinear Conv QuantizeLinear DequantizeLinear DequantizeLinear Conv "
-            "QuantizeLinear DequantizeLinear");
+            "DequantizeLinear DequantizeLinear Conv QuantizeLinear DequantizeLinear "
+            "DequantizeLinear DequantizeLinear Conv QuantizeLinear DequantizeLinear");
   data.rewind();
   const Feed feed = *data.next();
   const Tensor real = FloatExecutor(original).run(feed.inputs).at("y");
