@@ -70,7 +70,6 @@ void read_weights(const Options& options, const Target& target, Scheme& scheme) 
   weights.range = mse ? WeightRange::kMse : WeightRange::kMinMax;
   weights.per_channel = target.per_channel && !options.get<bool>("per-tensor");
   weights.block_size = options.get<int64_t>("block-size");
-  weights.reduce_range = target.reduce_range;
   if (weights.block_size < 0) throw BadOption("block-size must not be negative");
   if (weights.block_size == 0) return;
   if (options.get<bool>("per-tensor")) {
@@ -123,6 +122,11 @@ std::vector<OptionSpec> activation_option_specs() {
        observer.averaging_constant,
        "weight of the newest feed in the moving-average method",
        {}},
+      {"reduce-range",
+       false,
+       "8-bit weights of one bit less, for kernels whose 16-bit sums saturate; some targets imply "
+       "it",
+       {}},
       {"min-sqnr",
        6.0,
        "nodes whose own output would keep less than this many dB stay in float",
@@ -160,6 +164,12 @@ Scheme read_static_scheme(const Options& options) {
   if (activations == kByTarget && observer.symmetric && takes_int8) activations = "int8";
   observer.dtype =
       chosen(target, "activations", activations, kActivationDtypes, target.activations);
+  const bool bytes = dtype_bits(scheme.weights.dtype) == 8;
+  if (options.get<bool>("reduce-range") && !bytes) {
+    throw BadOption("reduce-range takes a bit off weights of 8; with " +
+                    name_of(scheme.weights.dtype) + " no sum saturates");
+  }
+  scheme.weights.reduce_range = bytes && (target.reduce_range || options.get<bool>("reduce-range"));
   scheme.integer_bias = target.integer_bias;
   scheme.correct_bias = options.get<bool>("correct-bias");
   scheme.least_sqnr = options.get<double>("min-sqnr");

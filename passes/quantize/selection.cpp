@@ -25,18 +25,29 @@ bool is_weighted(const Node& node) {
   return rule != nullptr && rule->kind == QuantKind::kWeighted;
 }
 
-void keep_other_types(const Model& model, const Strings& types, KeptFloat& kept) {
+// Types are those of `original` (may be null) as well: a Gemm that simplify made of a MatMul counts
+// as both.
+void keep_other_types(const Model& model, const Model* original, const Strings& types,
+                      KeptFloat& kept) {
   if (types.empty()) return;
-  std::set<std::string> known;
+  std::set<std::string> known, given_gemms;
   for_each_node(model, [&](Node* node) { known.insert(node->op_type); });
+  for_each_node(original == nullptr ? model : *original, [&](Node* node) {
+    known.insert(node->op_type);
+    if (node->is("Gemm")) given_gemms.insert(handle(*node));
+  });
   for (const std::string& type : types) {
     if (known.contains(type)) continue;
     throw BadOption("op-types: the model has no " + type + " node" +
                     did_you_mean(type, Strings(known.begin(), known.end())));
   }
+  auto listed = [&](const std::string& type) {
+    return std::find(types.begin(), types.end(), type) != types.end();
+  };
   for_each_node(model, [&](Node* node) {
-    const bool chosen = std::find(types.begin(), types.end(), node->op_type) != types.end();
-    if (!chosen) kept.emplace(node, "not among op-types");
+    const bool was_matmul = node->is("Gemm") && !given_gemms.contains(handle(*node));
+    if (listed(node->op_type) || (was_matmul && listed("MatMul"))) return;
+    kept.emplace(node, "not among op-types");
   });
 }
 
@@ -104,7 +115,7 @@ Selection select_nodes(const Model& model, const Model* original, const Options&
       if (!included.contains(node)) selection.kept.emplace(node, "not included");
     });
   }
-  keep_other_types(model, options.get<Strings>("op-types"), selection.kept);
+  keep_other_types(model, original, options.get<Strings>("op-types"), selection.kept);
   if (options.get<std::string>("first-last") == "float") {
     for (bool from_inputs : {true, false}) {
       for (const Node* node : outermost(*model.graph, from_inputs)) {

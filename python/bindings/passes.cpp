@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <pybind11/stl.h>
 
+#include <set>
+
 #include "core/ir/verify.h"
 #include "core/onnx/onnx.h"
 #include "core/runtime/compare.h"
@@ -208,6 +210,18 @@ py::list feeds(py::handle model, const py::object& data, const py::dict& data_op
   return all;
 }
 
+// The op types of all nodes, those of nested graphs and local functions too.
+std::set<std::string> op_types(py::handle model) {
+  const PyModelPtr of = to_model(model);
+  std::set<std::string> types;
+  auto add = [&](const Graph& graph) {
+    for (const Node* node : graph.nodes()) types.insert(node->op_type);
+  };
+  for_each_graph(*of->model().graph, add);
+  for (const Function& function : of->model().functions) for_each_graph(*function.graph, add);
+  return types;
+}
+
 }  // namespace
 
 void bind_passes(py::module_& module) {
@@ -218,6 +232,7 @@ void bind_passes(py::module_& module) {
   module.def("run_recipe", run_recipe, py::arg("model"), py::arg("recipe"), py::arg("calib"),
              py::arg("data_options"), py::arg("check"), py::arg("progress"));
   module.def("feeds", feeds, py::arg("model"), py::arg("data"), py::arg("data_options"));
+  module.def("op_types", op_types, py::arg("model"));
   module.def("compare", compare, py::arg("models"), py::arg("names"), py::arg("data"),
              py::arg("data_options"), py::arg("runs"), py::arg("progress"));
 }

@@ -35,6 +35,7 @@ from dwindle._dwindle import (
     from_onnx,
     load,
 )
+from dwindle.ort import quantize_static
 
 __all__ = [
     "BadData",
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "passes",
     "quantize",
+    "quantize_static",
     "run_recipe",
     "simplify",
 ]

@@ -18,6 +18,7 @@ from dwindle._dwindle import Unsupported as Unsupported
 from dwindle._dwindle import __version__ as __version__
 from dwindle._dwindle import from_onnx as from_onnx
 from dwindle._dwindle import load as load
+from dwindle.ort import quantize_static as quantize_static
 
 Feed: TypeAlias = Mapping[str, ArrayLike]
 Option: TypeAlias = bool | int | float | str | Sequence[str]
@@ -81,6 +82,7 @@ def quantize(
     calib_method: Literal["minmax", "moving-average", "percentile", "entropy", "mse"] = ...,
     percentile: float = ...,
     averaging_constant: float = ...,
+    reduce_range: bool = ...,
     correct_bias: bool = ...,
     min_sqnr: float = ...,
     op_types: str | Sequence[str] = ...,

@@ -122,6 +122,7 @@ def run_recipe(
 def feeds(
     model: ModelLike, data: Any, data_options: dict[str, Any]
 ) -> list[tuple[dict[str, np.ndarray], NDArray[np.int64] | None, int]]: ...
+def op_types(model: ModelLike) -> set[str]: ...
 def compare(
     models: list[Any],
     names: list[str],

@@ -219,6 +219,7 @@ TEST(QuantizeStatic, ATargetAndOptionsThatContradictAreAnError) {
   EXPECT_THROW(make({{"block-size", int64_t{32}}, {"per-tensor", true}}), BadOption);
   EXPECT_THROW(make({{"block-size", int64_t{-1}}}), BadOption);
   EXPECT_THROW(make({{"averaging-constant", 0.5}}), BadOption);
+  EXPECT_THROW(make({{"reduce-range", true}, {"weights", std::string("int4")}}), BadOption);
 }
 
 TEST(QuantizeStatic, DoesNothingWithoutALayerToQuantize) {
