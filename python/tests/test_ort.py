@@ -50,6 +50,24 @@ def sqnr(reference, other):
     return 10 * np.log10((reference.astype(np.float64) ** 2).sum() / max(noise, 1e-30))
 
 
+def make_dense(inputs, outputs):
+    """MatMul and Add: `x` [N,inputs] to `y` [N,outputs]."""
+    rng = np.random.default_rng(3)
+    weights = rng.standard_normal((inputs, outputs)).astype(np.float32)
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["p"], "product"),
+            helper.make_node("Add", ["p", "b"], ["y"], "bias"),
+        ],
+        "dense",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", inputs])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", outputs])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 FEEDS = [{"x": x[None]} for x in samples(20)]
 
 
@@ -151,9 +169,11 @@ def test_per_channel_and_reduce_range(tmp_path):
 
 
 def test_weights_in_blocks(tmp_path):
-    small = ours(tmp_path, weight_type="QInt4", extra_options={"BlockSize": 2})
-    _, scale = weights_of(small, "gemm")
-    assert scale.shape == (4, 3)
+    model = make_dense(64, 5)
+    feeds = [{"x": x} for x in samples(4, shape=(2, 64))]
+    small = ours(tmp_path, model, feeds, weight_type="QInt4", extra_options={"BlockSize": 32})
+    _, scale = weights_of(small, "product")
+    assert scale.shape == (2, 5)
 
 
 @pytest.mark.parametrize(
@@ -183,22 +203,8 @@ def test_names_are_no_globs(tmp_path):
 
 
 def test_matmul_counts_where_simplify_makes_a_gemm_of_it(tmp_path):
-    rng = np.random.default_rng(3)
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["p"], "product"),
-            helper.make_node("Add", ["p", "b"], ["y"], "bias"),
-        ],
-        "dense",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5])],
-        [
-            numpy_helper.from_array(rng.standard_normal((8, 5)).astype(np.float32), "w"),
-            numpy_helper.from_array(rng.standard_normal(5).astype(np.float32), "b"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    feeds = [{"x": rng.standard_normal((4, 8)).astype(np.float32)} for _ in range(4)]
+    model = make_dense(8, 5)
+    feeds = [{"x": x} for x in samples(4, shape=(4, 8))]
     small = ours(tmp_path, model, feeds, op_types_to_quantize=["MatMul"])
     assert "QuantizeLinear" in node_ops(small)
     small = ours(tmp_path, model, feeds, op_types_to_quantize=["Add"])
