@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/support/error.h"
+#include "core/support/threads.h"
 #include "tools/data_flags.h"
 #include "tools/interrupt.h"
 #include "tools/verb.h"
@@ -37,6 +38,10 @@ int complain(const std::string& what, int code) {
 
 int parse(CLI::App& app, std::vector<std::string> arguments) {
   std::vector<Action> actions;
+  app.add_option_function<int>(
+         "--threads", [](int count) { set_num_threads(count); },
+         "Threads to use (before the verb); all cores by default. Results do not depend on it")
+      ->check(CLI::Range(1, 1024));
   for (const VerbRow& verb : kVerbs) {
     actions.push_back(verb.declare(*app.add_subcommand(verb.name, verb.summary)));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 #include "core/data/feed_checks.h"
 #include "core/runtime/compare.h"
@@ -19,10 +20,12 @@ constexpr size_t kMostKept = size_t{16} << 20;
 // The statistics before any data: what to watch.
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
   Statistics statistics;
+  // The output of a Concat that works on integers has the elements of its inputs, which are
+  // observed.
+  const std::unordered_set<const Node*> concats(placement.concats.begin(),
+                                                placement.concats.end());
   for (Value* value : placement.values) {
-    const bool joined = value->producer() != nullptr && value->producer()->is("Concat");
-    // Concat's output has the elements of its inputs, which are observed.
-    if (placement.source(value) != value || joined) continue;
+    if (placement.source(value) != value || concats.contains(value->producer())) continue;
     statistics.observers.emplace(value, make_observer(options));
   }
   for (const WeightSite& site : channel_means ? placement.weights : std::vector<WeightSite>{}) {

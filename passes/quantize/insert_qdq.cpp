@@ -37,35 +37,52 @@ void QdqInserter::drop_if_unread(Value* real) {
   real->graph()->erase(real);
 }
 
+QdqInserter::Pair QdqInserter::add_pair(const Value& value, QuantParams params, DType dtype) {
+  Graph& graph = *value.graph();
+  const std::string& name = value.name();
+  Value* scale = constant(value, "_scale", Tensor::scalar(params.scale));
+  Value* zero = constant(value, "_zero_point", scalar_zero_point(params.zero_point, dtype));
+  Node* after = value.producer() == nullptr ? first_node(graph) : value.producer()->next();
+  Node* q = graph.add_node("QuantizeLinear", {nullptr, scale, zero}, 1, after, name + "_quantized");
+  Node* dq = graph.add_node("DequantizeLinear", {q->output(), scale, zero}, 1, after,
+                            name + "_dequantized");
+  dq->output()->type = value.type;
+  q->output()->type = {dtype, value.type.shape, {}};
+  return {q, dq->output()};
+}
+
 void QdqInserter::quantize(Value* value, QuantParams params, DType dtype) {
-  Graph& graph = *value->graph();
-  const std::string name = value->name();
-  Value* scale = constant(*value, "_scale", Tensor::scalar(params.scale));
-  Value* zero = constant(*value, "_zero_point", scalar_zero_point(params.zero_point, dtype));
-  if (const Tensor* real = value->constant()) {
-    const IntegerRange range = integer_range(dtype);
-    std::vector<int32_t> integers;
-    for (float x : real->values<float>()) {
-      integers.push_back(dwindle::quantize(x, params, range));
-    }
-    Value* quantized =
-        graph.add_initializer(name + "_quantized", integer_tensor(integers, real->shape(), dtype));
-    Node* node = graph.add_node("DequantizeLinear", {quantized, scale, zero}, 1, first_node(graph),
-                                name + "_dequantized");
-    node->output()->type = value->type;
-    graph.replace(value, node->output());
+  if (value->constant() != nullptr) {
+    quantize_constant(value, params, dtype);
     return;
   }
-  Node* after = value->producer() == nullptr ? first_node(graph) : value->producer()->next();
-  // The readers are moved over before the pair itself starts to read the value.
-  Value* stand_in = graph.add_value(graph.fresh_name(name + "_dequantized"));
-  Node* q = graph.add_node("QuantizeLinear", {nullptr, scale, zero}, 1, after, name + "_quantized");
-  Node* dq = graph.add_node("DequantizeLinear", {q->output(), scale, zero}, 0, after);
-  dq->add_output(stand_in);
-  stand_in->type = value->type;
-  q->output()->type = {dtype, value->type.shape, {}};
-  graph.replace(value, stand_in);
-  q->set_input(0, value);
+  const Pair pair = add_pair(*value, params, dtype);
+  // The readers are moved over before the pair itself reads the value.
+  value->graph()->replace(value, pair.dequantized);
+  pair.quantize->set_input(0, value);
+}
+
+void QdqInserter::quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params,
+                               DType dtype) {
+  const Pair pair = add_pair(*value, params, dtype);
+  for (const Use& use : readers) use.node->set_input(use.input, pair.dequantized);
+  pair.quantize->set_input(0, value);
+}
+
+void QdqInserter::quantize_constant(Value* value, QuantParams params, DType dtype) {
+  Graph& graph = *value->graph();
+  const Tensor& real = *value->constant();
+  const IntegerRange range = integer_range(dtype);
+  std::vector<int32_t> integers;
+  for (float x : real.values<float>()) integers.push_back(dwindle::quantize(x, params, range));
+  Value* quantized = graph.add_initializer(value->name() + "_quantized",
+                                           integer_tensor(integers, real.shape(), dtype));
+  Value* scale = constant(*value, "_scale", Tensor::scalar(params.scale));
+  Value* zero = constant(*value, "_zero_point", scalar_zero_point(params.zero_point, dtype));
+  Node* node = graph.add_node("DequantizeLinear", {quantized, scale, zero}, 1, first_node(graph),
+                              value->name() + "_dequantized");
+  node->output()->type = value->type;
+  graph.replace(value, node->output());
 }
 
 Value* QdqInserter::dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,

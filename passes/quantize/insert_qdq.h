@@ -19,6 +19,8 @@ class QdqInserter {
   // Value → QuantizeLinear → DequantizeLinear → all that read the value, nested graphs too. A graph
   // output keeps its name. A constant becomes an integer initializer with a DequantizeLinear alone.
   void quantize(Value* value, QuantParams params, DType dtype);
+  // The same for `readers`, uses of the value, alone; all others go on reading it in float.
+  void quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params, DType dtype);
 
   // DequantizeLinear of the integer form of the constant `real`, placed before `before`, which may
   // be in a graph nested in that of `real`. `scales`: rank 0 or, along `axis`, one a slice or (with
@@ -33,6 +35,14 @@ class QdqInserter {
   void drop_if_unread(Value* real);
 
  private:
+  struct Pair {
+    Node* quantize;
+    Value* dequantized;
+  };
+  // Behind `value`; nothing reads the result yet, and QuantizeLinear has no input yet.
+  Pair add_pair(const Value& value, QuantParams params, DType dtype);
+  void quantize_constant(Value* value, QuantParams params, DType dtype);
+
   using Key = std::tuple<const Graph*, DType, Dims, std::string>;
   std::map<Key, Value*> small_;
   std::unordered_map<const Value*, std::vector<Value*>> large_;  // by what they stand for

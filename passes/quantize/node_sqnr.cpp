@@ -58,7 +58,10 @@ class NodeProbe {
         (*outputs)[0].dtype() == DType::kFloat) {
       sqnr_[&node].add(real.values<float>(), (*outputs)[0].values<float>());
     }
-    for (const Value* input : node.inputs()) release(input);
+    // The body of a loop reads the values around it once an iteration: these are kept.
+    for (const Value* input : node.inputs()) {
+      if (input != nullptr && input->graph() == node.graph()) release(input);
+    }
     release(node.output());
   }
 

@@ -81,11 +81,15 @@ class Placer {
     store_weights(node, rule);
     if (weights->constant() == nullptr) mark(weights);
     placement_.nodes.push_back(node);
+    placement_.in_integers_.insert(node);
     done_.insert(node);
     Node* tail = fuse(node);
-    // An int8 convolution writes int8. A matrix product writes its int32 sums as float just as
-    // well, so its output is rounded to 8 bits only where another quantized node asks for that.
-    if (node->is("Conv") || node->is("ConvTranspose")) mark(tail->output());
+    // An int8 convolution writes int8. The output of a matrix product is rounded to 8 bits only
+    // where another quantized node asks for that.
+    if (node->is("Conv") || node->is("ConvTranspose")) {
+      placement_.makes_integers_.insert(tail);
+      mark(tail->output());
+    }
   }
 
   // A follower joins where one of its data inputs is quantized already.
@@ -111,10 +115,14 @@ class Placer {
       if (is_data(rule, i)) mark(node->input(i));
     }
     placement_.nodes.push_back(node);
+    placement_.in_integers_.insert(node);
     done_.insert(node);
     if (rule.kind == QuantKind::kOwnRange) {
-      mark(fuse(node)->output());
+      Node* tail = fuse(node);
+      placement_.makes_integers_.insert(tail);
+      mark(tail->output());
     } else {
+      placement_.makes_integers_.insert(node);
       share_range(node);
     }
   }
@@ -138,6 +146,7 @@ class Placer {
     for (Node* fused = node; fused != tail;) {
       fused = fused->output()->uses().front().node;
       fused_.insert(fused);
+      placement_.in_integers_.insert(fused);
       done_.insert(fused);
     }
     return tail;

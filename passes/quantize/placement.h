@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/ir/model.h"
@@ -31,18 +32,24 @@ struct Placement {
   // inputs (the second operand of an Add) too. Empty where only weights are quantized.
   std::vector<Value*> values;
   std::vector<WeightSite> weights;
-  // Nodes that work on quantized values.
+  // Nodes that work on quantized values; those that run fused behind them are not listed.
   std::vector<Node*> nodes;
   // Concats whose inputs and output may share one scale, if their ranges turn out to be alike.
   std::vector<Node*> concats;
   std::vector<Island> islands;
 
   bool quantizes(const Value* value) const { return sources_.contains(value); }
+  // Whether `node` reads integers: one of `nodes`, or fused behind one.
+  bool in_integers(const Node* node) const { return in_integers_.contains(node); }
+  // Whether the output of `node` is integers for all that read it. A matrix product writes its
+  // int32 sums as float just as well.
+  bool makes_integers(const Node* node) const { return makes_integers_.contains(node); }
   // The value whose scale `value` has because it holds the same elements: itself, or what it was
   // moved from.
   const Value* source(const Value* value) const;
 
   std::unordered_map<const Value*, const Value*> sources_;  // in one or more steps
+  std::unordered_set<const Node*> in_integers_, makes_integers_;
 };
 
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay

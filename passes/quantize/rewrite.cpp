@@ -74,19 +74,32 @@ class Rewriter {
       write_weights(planned, inserter_);
       if (rule.kind == QuantKind::kWeighted) write_bias(planned, rule, plan_.params.at(data).scale);
     }
-    int64_t clips = 0;
-    for (Value* value : plan_.placement.values) {
-      const QuantParams own = plan_.params.at(value);
-      if (Value* unclipped = without_clip(value, own)) {
-        value = unclipped;
-        ++clips;
-      }
-      inserter_.quantize(value, own, plan_.activations);
-    }
-    return clips;
+    for (Value* value : plan_.placement.values) insert(value, plan_.params.at(value));
+    return clips_;
   }
 
  private:
+  // What integer arithmetic makes is an integer for all; what is computed in float is rounded for
+  // those alone that compute in integers, and stays as it is for the others (the residual stream of
+  // a transformer).
+  void insert(Value* value, QuantParams params) {
+    const Placement& placement = plan_.placement;
+    std::vector<Use> readers;
+    for (const Use& use : value->uses()) {
+      if (placement.in_integers(use.node)) readers.push_back(use);
+    }
+    const bool all = readers.size() == value->uses().size() && !value->is_graph_output();
+    if (!all && value->constant() == nullptr && !placement.makes_integers(value->producer())) {
+      inserter_.quantize_for(readers, value, params, plan_.activations);
+      return;
+    }
+    if (Value* unclipped = without_clip(value, params)) {
+      value = unclipped;
+      ++clips_;
+    }
+    inserter_.quantize(value, params, plan_.activations);
+  }
+
   void write_bias(const PlannedWeights& planned, const QuantRule& rule, float data_scale) {
     const Tensor& scales = planned.quantized.scales;
     // int32 at scale_x · scale_w: not with scales in blocks, nor with the small steps of 16 bits.
@@ -148,6 +161,7 @@ class Rewriter {
   const KeptFloat& kept_;
   const RewriteOptions& options_;
   QdqInserter inserter_;
+  int64_t clips_ = 0;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "core/support/error.h"
+#include "core/support/threads.h"
 #include "python/bindings/model.h"
 #include "python/bindings/passes.h"
 
@@ -46,5 +47,13 @@ PYBIND11_MODULE(_dwindle, module) {
   dwindle::bind_errors(module);
   dwindle::bind_model(module);
   dwindle::bind_passes(module);
+  module.def(
+      "set_num_threads",
+      [](int count) {
+        if (count < 0) throw dwindle::BadOption("the number of threads must not be negative");
+        dwindle::set_num_threads(count);
+      },
+      py::arg("count"),
+      "Use `count` threads from now on; 0: all cores. Results do not depend on it.");
   module.attr("__version__") = DWINDLE_VERSION;
 }

@@ -34,6 +34,7 @@ from dwindle._dwindle import (
     __version__,
     from_onnx,
     load,
+    set_num_threads,
 )
 from dwindle.ort import quantize_static
 
@@ -55,6 +56,7 @@ __all__ = [
     "quantize",
     "quantize_static",
     "run_recipe",
+    "set_num_threads",
     "simplify",
 ]
 

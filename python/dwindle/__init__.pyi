@@ -58,6 +58,7 @@ class Score(TypedDict):
     latency_ms: float
     outputs: list[OutputAgreement]
 
+def set_num_threads(count: int) -> None: ...
 def passes() -> list[PassRow]: ...
 def simplify(
     model: ModelLike, *, check: bool = True, progress: Progress | None = None
