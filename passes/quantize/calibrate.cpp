@@ -22,8 +22,7 @@ Statistics start(const Placement& placement, const ObserverOptions& options, boo
   Statistics statistics;
   // The output of a Concat that works on integers has the elements of its inputs, which are
   // observed.
-  const std::unordered_set<const Node*> concats(placement.concats.begin(),
-                                                placement.concats.end());
+  const std::unordered_set<const Node*> concats(placement.concats.begin(), placement.concats.end());
   for (Value* value : placement.values) {
     if (placement.source(value) != value || concats.contains(value->producer())) continue;
     statistics.observers.emplace(value, make_observer(options));

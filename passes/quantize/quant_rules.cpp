@@ -88,7 +88,10 @@ WeightAxes weight_axes(const Node& node, int input, int rank) {
   // The columns of a matrix; a stack of matrices (rank 3 and more) has other columns in each.
   if (node.is("MatMul") && rank == 2) return {1, 0};
   if (node.is("MatMul") && rank > 2) return {-1, rank - 2};
-  if (node.is("Gather") && rank > 1 && node.int_attribute("axis", 0) == 0) return {0, rank - 1};
+  if (node.is("Gather") && rank > 1) {
+    const int64_t axis = node.int_attribute("axis", 0);
+    return axis == 0 || axis == -rank ? WeightAxes{0, rank - 1} : WeightAxes{};
+  }
   // [directions, gates · hidden, inputs or hidden]
   const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
   if (recurrent && input > 0 && rank == 3) return {1, 2};

@@ -1,6 +1,7 @@
 #include "passes/quantize/scheme.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/support/error.h"
 #include "passes/quantize/targets.h"
@@ -173,6 +174,7 @@ Scheme read_static_scheme(const Options& options) {
   scheme.integer_bias = target.integer_bias;
   scheme.correct_bias = options.get<bool>("correct-bias");
   scheme.least_sqnr = options.get<double>("min-sqnr");
+  if (!std::isfinite(scheme.least_sqnr)) throw BadOption("min-sqnr must be a finite number of dB");
   return scheme;
 }
 
