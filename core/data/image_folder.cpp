@@ -114,6 +114,7 @@ class ImageFolder : public Dataset {
     Feed feed;
     feed.samples = static_cast<int64_t>(images.size());
     feed.inputs[input_.name] = to_tensor(images);
+    feed.divisible = format_.fixed_batch == 0;
     if (!labels_.empty()) {
       feed.labels = Tensor::of({feed.samples},
                                std::span<const int64_t>(labels_).subspan(first, images.size()));

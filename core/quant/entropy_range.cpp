@@ -26,34 +26,50 @@ std::vector<double> magnitude_counts(const Histogram& histogram) {
   return counts;
 }
 
-// Divergence for the threshold at the upper edge of bin `bins` − 1.
-double divergence(const std::vector<double>& counts, int bins, int levels, double beyond) {
-  double total = beyond;
-  for (int i = 0; i < bins; ++i) total += counts[static_cast<size_t>(i)];
-  double inside = total - beyond;
-  if (total == 0 || inside == 0) return HUGE_VAL;
-  double sum = 0;
-  for (int level = 0; level < levels; ++level) {
-    const int begin = static_cast<int>(static_cast<int64_t>(level) * bins / levels);
-    const int end = static_cast<int>(static_cast<int64_t>(level + 1) * bins / levels);
-    double mass = 0;
-    int occupied = 0;
-    for (int i = begin; i < end; ++i) {
-      const bool last = i == bins - 1;
-      mass += counts[static_cast<size_t>(i)];
-      occupied += counts[static_cast<size_t>(i)] > 0 || (last && beyond > 0);
-    }
-    if (occupied == 0) continue;
-    // A last bin that holds only what lies beyond has nothing in Q: a tiny mass keeps the
-    // logarithm.
-    const double q = std::max(mass / occupied, 1e-9) / inside;
-    for (int i = begin; i < end; ++i) {
-      const double p = (counts[static_cast<size_t>(i)] + (i == bins - 1 ? beyond : 0)) / total;
-      if (p > 0) sum += p * std::log(p / q);
+double times_log(double x) { return x > 0 ? x * std::log(x) : 0; }
+
+// The counts and what the divergences of all thresholds are made of: sums over the bins before
+// each.
+class Sums {
+ public:
+  explicit Sums(const std::vector<double>& counts) : counts_(counts) {
+    for (double count : counts) {
+      mass_.push_back(mass_.back() + count);
+      occupied_.push_back(occupied_.back() + (count > 0));
+      entropy_.push_back(entropy_.back() + times_log(count));
     }
   }
-  return sum;
-}
+
+  // Divergence for the threshold at the upper edge of bin `bins` − 1, with `beyond` above it: the
+  // sum over p · log p, where the counts alone matter, less that over p · log q, where a whole
+  // level has one q.
+  double divergence(int bins, int levels, double beyond) const {
+    const double inside = mass_[at(bins)], total = inside + beyond;
+    if (inside == 0) return HUGE_VAL;
+    const double last = counts_[at(bins - 1)];
+    double sum = (entropy_[at(bins - 1)] + times_log(last + beyond)) / total - std::log(total);
+    for (int level = 0; level < levels; ++level) {
+      const size_t begin = at(static_cast<int64_t>(level) * bins / levels);
+      const size_t end = at(static_cast<int64_t>(level + 1) * bins / levels);
+      const bool holds_beyond = level == levels - 1 && beyond > 0;
+      const double mass = mass_[end] - mass_[begin];
+      const int occupied = occupied_[end] - occupied_[begin] + (holds_beyond && last == 0);
+      if (occupied == 0) continue;
+      // A last bin that holds only what lies beyond has nothing in Q: a tiny mass keeps the
+      // logarithm.
+      const double q = std::max(mass / occupied, 1e-9) / inside;
+      sum -= (mass + (holds_beyond ? beyond : 0)) / total * std::log(q);
+    }
+    return sum;
+  }
+
+ private:
+  static size_t at(int64_t bin) { return static_cast<size_t>(bin); }
+
+  const std::vector<double>& counts_;
+  std::vector<double> mass_ = {0}, entropy_ = {0};
+  std::vector<int> occupied_ = {0};
+};
 
 }  // namespace
 
@@ -70,12 +86,13 @@ Range entropy_range(const Histogram& histogram, DType dtype) {
   const int first = std::min(used, 2 * levels);
   double beyond = 0;
   for (int i = first; i < used; ++i) beyond += counts[static_cast<size_t>(i)];
+  const Sums sums(counts);
   double least = HUGE_VAL;
   int best = used;
   constexpr int kCandidates = 128;
   const int stride = std::max(1, (used - first) / kCandidates);
   for (int bins = first; bins <= used; bins += stride) {
-    const double value = divergence(counts, bins, levels, beyond);
+    const double value = sums.divergence(bins, levels, beyond);
     if (value < least) {
       least = value;
       best = bins;

@@ -5,64 +5,20 @@
 #include <limits>
 #include <mutex>
 
+#include "core/kernels/count_bins_f32/count_bins_f32.h"
+#include "core/kernels/min_max_f32/min_max_f32.h"
 #include "core/support/error.h"
 #include "core/support/threads.h"
 
 namespace dwindle {
 namespace {
 
-constexpr int64_t kGrain = 1 << 18;
-
-// One pass, several lanes, so that the compiler keeps them in vector registers. A NaN fails both
-// comparisons, so the sum of the differences from itself tells of it instead.
-MinMax plain_min_max(const float* values, int64_t count, bool& finite) {
-  constexpr int kLanes = 16;
-  float low[kLanes], high[kLanes], odd[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    low[lane] = std::numeric_limits<float>::infinity();
-    high[lane] = -low[lane];
-    odd[lane] = 0;
-  }
-  auto take = [&](int lane, float x) {
-    low[lane] = x < low[lane] ? x : low[lane];
-    high[lane] = x > high[lane] ? x : high[lane];
-    odd[lane] += x - x;  // 0, or NaN for NaN and infinities
-  };
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) take(lane, values[i + lane]);
-  }
-  for (; i < count; ++i) take(0, values[i]);
-  for (int lane = 1; lane < kLanes; ++lane) {
-    low[0] = std::min(low[0], low[lane]);
-    high[0] = std::max(high[0], high[lane]);
-    odd[0] += odd[lane];
-  }
-  finite = odd[0] == 0;
-  return {low[0], high[0]};
-}
-
-// Counts in two tables, one behind the other: many values in a row fall into one bin (the zeros
-// behind a Relu), and a count that waits for the one before it takes several times as long.
-std::vector<uint32_t> count_bins(std::span<const float> values, float inverse) {
-  constexpr int kBlock = 64;
-  std::vector<uint32_t> counts(2 * Histogram::kBins);
-  int bins[kBlock];
-  for (size_t first = 0; first < values.size(); first += kBlock) {
-    const int count = static_cast<int>(std::min<size_t>(kBlock, values.size() - first));
-    for (int i = 0; i < count; ++i) {
-      // Multiplying by a power of two is exact. Truncation goes towards zero; floor is one less for
-      // negative fractions.
-      const float x = values[first + static_cast<size_t>(i)] * inverse;
-      const int towards_zero = static_cast<int>(x);
-      bins[i] = towards_zero - (x < static_cast<float>(towards_zero) ? 1 : 0) + Histogram::kZero;
-    }
-    for (int i = 0; i < count; ++i) {
-      ++counts[static_cast<size_t>(bins[i] + (i & 1) * Histogram::kBins)];
-    }
-  }
-  return counts;
-}
+constexpr int64_t kMinMaxGrain = 1 << 16;
+// A part has counts of its own, which cost as much as some ten thousand values.
+constexpr int64_t kCountGrain = 1 << 17;
+// Values that are looked at for their extremes and then counted while they are in the cache.
+constexpr int64_t kChunk = 1 << 12;
+constexpr int kLeastExponent = -126;
 
 [[noreturn]] void report_not_finite(std::span<const float> values) {
   const auto bad =
@@ -71,60 +27,130 @@ std::vector<uint32_t> count_bins(std::span<const float> values, float inverse) {
                 std::to_string(bad - values.begin()));
 }
 
+// The least exponent of a bin's width with which half of the bins reach the magnitude m:
+// m < kZero · 2^e.
+int needed_exponent(float least, float most) {
+  const float magnitude = std::max(std::fabs(least), std::fabs(most));
+  if (magnitude == 0) return kLeastExponent;
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);                // m < 2^exponent
+  return std::max(exponent - 12, kLeastExponent);  // kZero = 2^12
+}
+
+float inverse_width(int exponent) { return static_cast<float>(std::ldexp(1.0, -exponent)); }
+
+// Where the values of a bin fall when 2^steps neighbours become one, outwards from zero.
+int widened(int bin, int steps) {
+  return ((bin - Histogram::kZero) >> std::min(steps, 30)) + Histogram::kZero;
+}
+
 }  // namespace
 
 MinMax finite_min_max(std::span<const float> values) {
   MinMax all{std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()};
   bool all_finite = true;
   std::mutex mutex;
-  parallel_for(static_cast<int64_t>(values.size()), kGrain, [&](int64_t begin, int64_t end) {
-    bool finite = true;
-    const MinMax part = plain_min_max(values.data() + begin, end - begin, finite);
+  parallel_for(static_cast<int64_t>(values.size()), kMinMaxGrain, [&](int64_t begin, int64_t end) {
+    const kernels::MinMaxF32 part = kernels::min_max_f32(values.data() + begin, end - begin);
     std::lock_guard lock(mutex);
     all = {std::min(all.min, part.min), std::max(all.max, part.max)};
-    all_finite = all_finite && finite;
+    all_finite = all_finite && part.finite;
   });
   if (!all_finite) report_not_finite(values);
   return all;
 }
 
+// Counts of some of the values of one call, each part of them with its own width of the bins.
+struct Histogram::Part {
+  explicit Part(int exponent) : exponent(exponent), inverse(inverse_width(exponent)) {}
+
+  // False where a value is not finite.
+  bool add(const float* values, int64_t count) {
+    for (int64_t at = 0; at < count; at += kChunk) {
+      const int64_t size = std::min(kChunk, count - at);
+      const kernels::MinMaxF32 extremes = kernels::min_max_f32(values + at, size);
+      if (!extremes.finite) return false;
+      min = std::min(min, extremes.min);
+      max = std::max(max, extremes.max);
+      widen_to(needed_exponent(extremes.min, extremes.max));
+      kernels::count_bins_f32({.values = values + at,
+                               .count = size,
+                               .inverse = inverse,
+                               .zero = kZero,
+                               .bins = kBins,
+                               .often = bin(extremes.max),
+                               .counts = counts.data()});
+      any = true;
+    }
+    return true;
+  }
+
+  int bin(float value) const { return static_cast<int>(std::floor(value * inverse)) + kZero; }
+
+  void widen_to(int needed) {
+    if (needed <= exponent) return;
+    if (any) {
+      std::vector<uint32_t> wide(counts.size());
+      for (int i = 0; i < kBins; ++i) {
+        const auto at = static_cast<size_t>(i);
+        wide[static_cast<size_t>(widened(i, needed - exponent))] += counts[at] + counts[at + kBins];
+      }
+      counts = std::move(wide);
+    }
+    exponent = needed;
+    inverse = inverse_width(needed);
+  }
+
+  int exponent;
+  float inverse;
+  bool any = false;
+  float min = std::numeric_limits<float>::infinity();
+  float max = -std::numeric_limits<float>::infinity();
+  std::vector<uint32_t> counts = std::vector<uint32_t>(2 * kBins);
+};
+
 double Histogram::bin_width() const { return std::ldexp(1.0, exponent_); }
 
-void Histogram::widen_to(int exponent) {
-  if (total_ == 0) exponent_ = std::max(exponent_, exponent);
-  for (; exponent_ < exponent; ++exponent_) {
-    // Outwards from zero on either side, in place: a bin is read before it is written.
-    for (int i = 0; i < kZero; ++i) {
-      const int from = 2 * i;
-      const bool inside = from + 1 < kZero;
-      counts_[kZero + i] = inside ? counts_[kZero + from] + counts_[kZero + from + 1] : 0;
-      counts_[kZero - 1 - i] = inside ? counts_[kZero - 1 - from] + counts_[kZero - 2 - from] : 0;
-    }
+// The bins of `part` are no wider.
+void Histogram::take_in(const Part& part) {
+  const int steps = exponent_ - part.exponent;
+  for (int bin = part.bin(part.min); bin <= part.bin(part.max); ++bin) {
+    const auto at = static_cast<size_t>(bin);
+    counts_[static_cast<size_t>(widened(bin, steps))] +=
+        uint64_t{part.counts[at]} + part.counts[at + kBins];
   }
 }
 
 void Histogram::add(std::span<const float> values) {
   if (values.empty()) return;
-  const MinMax extremes = finite_min_max(values);
-  min_ = std::min(min_, extremes.min);
-  max_ = std::max(max_, extremes.max);
-  // Half of the bins must reach the largest magnitude m: m < kZero · 2^e.
-  const float magnitude = std::max(std::fabs(extremes.min), std::fabs(extremes.max));
-  int needed = kLeastExponent;
-  if (magnitude > 0) {
-    std::frexp(magnitude, &needed);                  // m < 2^needed
-    needed = std::max(needed - 12, kLeastExponent);  // kZero = 2^12
-  }
-  widen_to(needed);
-  const double inverse = std::ldexp(1.0, -exponent_);
+  // Nothing is taken in before all parts are known to be finite.
+  std::vector<Part> parts;
+  bool finite = true;
   std::mutex mutex;
-  parallel_for(static_cast<int64_t>(values.size()), kGrain, [&](int64_t begin, int64_t end) {
-    const std::vector<uint32_t> counts =
-        count_bins(values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
-                   static_cast<float>(inverse));
+  parallel_for(static_cast<int64_t>(values.size()), kCountGrain, [&](int64_t begin, int64_t end) {
+    Part part(exponent_);
+    const bool sound = part.add(values.data() + begin, end - begin);
     std::lock_guard lock(mutex);
-    for (size_t bin = 0; bin < kBins; ++bin) counts_[bin] += counts[bin] + counts[bin + kBins];
+    finite = finite && sound;
+    parts.push_back(std::move(part));
   });
+  if (!finite) report_not_finite(values);
+  int exponent = exponent_;
+  for (const Part& part : parts) {
+    exponent = std::max(exponent, part.exponent);
+    min_ = std::min(min_, part.min);
+    max_ = std::max(max_, part.max);
+  }
+  if (exponent > exponent_) {
+    std::vector<uint64_t> wide(kBins);
+    for (int bin = 0; bin < kBins; ++bin) {
+      wide[static_cast<size_t>(widened(bin, exponent - exponent_))] +=
+          counts_[static_cast<size_t>(bin)];
+    }
+    counts_ = std::move(wide);
+    exponent_ = exponent;
+  }
+  for (const Part& part : parts) take_in(part);
   total_ += values.size();
 }
 

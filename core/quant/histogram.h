@@ -27,15 +27,14 @@ class Histogram {
   const std::vector<uint64_t>& counts() const { return counts_; }
 
  private:
-  void widen_to(int exponent);
+  struct Part;
+  void take_in(const Part& part);
 
   std::vector<uint64_t> counts_ = std::vector<uint64_t>(kBins);
-  int exponent_ = kLeastExponent;
+  int exponent_ = -126;
   float min_ = __builtin_inff();
   float max_ = -__builtin_inff();
   uint64_t total_ = 0;
-
-  static constexpr int kLeastExponent = -126;
 };
 
 // Least and greatest of `values`. Raises BadData where one is NaN or infinite, with its position.

@@ -11,10 +11,21 @@ class Sqnr {
  public:
   // Both of the same length.
   void add(std::span<const float> reference, std::span<const float> other) {
-    for (size_t i = 0; i < reference.size(); ++i) {
-      const double error = static_cast<double>(reference[i]) - static_cast<double>(other[i]);
-      signal_ += static_cast<double>(reference[i]) * static_cast<double>(reference[i]);
-      noise_ += error * error;
+    // Several sums beside each other: an addition does not wait for the one before it.
+    constexpr size_t kLanes = 8;
+    double signal[kLanes] = {}, noise[kLanes] = {};
+    auto take = [&](size_t lane, double x, double y) {
+      signal[lane] += x * x;
+      noise[lane] += (x - y) * (x - y);
+    };
+    size_t i = 0;
+    for (; i + kLanes <= reference.size(); i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) take(lane, reference[i + lane], other[i + lane]);
+    }
+    for (; i < reference.size(); ++i) take(0, reference[i], other[i]);
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      signal_ += signal[lane];
+      noise_ += noise[lane];
     }
   }
   // Infinite where there is no noise.

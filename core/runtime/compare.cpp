@@ -3,41 +3,14 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/quant/sqnr.h"
 #include "core/support/error.h"
 
 namespace dwindle {
 namespace {
 
-// What is added up of one output of one model.
-struct OutputTally {
-  Sqnr sqnr;
-  int64_t same = 0, positions = 0;
-  bool classes = true;
-
-  void add(const std::string& name, const Tensor& reference, const Tensor& other) {
-    if (reference.shape() != other.shape()) {
-      throw BadData("output '" + name + "' is " + to_string(reference.shape()) +
-                    " of one model and " + to_string(other.shape()) + " of another");
-    }
-    sqnr.add(to_floats(reference), to_floats(other));
-    const auto a = top_classes(reference), b = top_classes(other);
-    classes &= !a.empty() || reference.size() == 0;
-    positions += static_cast<int64_t>(a.size());
-    for (size_t i = 0; i < a.size(); ++i) same += a[i] == b[i];
-  }
-
-  OutputAgreement agreement(const std::string& name) const {
-    OutputAgreement result{name, sqnr.db(), std::nullopt};
-    if (classes && positions > 0)
-      result.top1 = static_cast<double>(same) / static_cast<double>(positions);
-    return result;
-  }
-};
-
 struct Contender {
   FloatExecutor executor;
-  std::map<std::string, OutputTally> tallies;
+  OutputComparison comparison;
   int64_t right = 0;
   std::vector<double> latencies;
 };
@@ -82,6 +55,37 @@ double median(std::vector<double> values) {
 }
 
 }  // namespace
+
+void OutputComparison::add(const TensorMap& reference, const TensorMap& other) {
+  for (const auto& [name, expected] : reference) {
+    const auto found = other.find(name);
+    if (found == other.end()) throw BadData("a model has no output '" + name + "'");
+    const Tensor& got = found->second;
+    if (expected.shape() != got.shape()) {
+      throw BadData("output '" + name + "' is " + to_string(expected.shape()) +
+                    " of one model and " + to_string(got.shape()) + " of another");
+    }
+    Tally& tally = tallies_[name];
+    tally.sqnr.add(to_floats(expected), to_floats(got));
+    const auto a = top_classes(expected), b = top_classes(got);
+    tally.classes &= !a.empty() || expected.size() == 0;
+    tally.positions += static_cast<int64_t>(a.size());
+    for (size_t i = 0; i < a.size(); ++i) tally.same += a[i] == b[i];
+  }
+}
+
+std::vector<OutputAgreement> OutputComparison::result() const {
+  std::vector<OutputAgreement> result;
+  for (const auto& [name, tally] : tallies_) {
+    OutputAgreement& agreement = result.emplace_back();
+    agreement.output = name;
+    agreement.sqnr_db = tally.sqnr.db();
+    if (tally.classes && tally.positions > 0) {
+      agreement.top1 = static_cast<double>(tally.same) / static_cast<double>(tally.positions);
+    }
+  }
+  return result;
+}
 
 std::vector<int64_t> top_classes(const Tensor& output) {
   const Dims& dims = output.shape();
@@ -133,26 +137,32 @@ int64_t batch_of(const Feed& feed) {
   return std::max<int64_t>(batch, 1);
 }
 
-std::vector<Feed> split_samples(const Feed& feed) {
+std::vector<Feed> split_samples(const Feed& feed, int64_t most) {
   const int64_t batch = batch_of(feed);
   if (!feed.divisible || batch == 1 || feed.samples > batch) return {feed};
-  std::vector<Feed> samples(static_cast<size_t>(feed.samples));
-  for (int64_t i = 0; i < feed.samples; ++i) {
-    Feed& sample = samples[static_cast<size_t>(i)];
+  if (most >= batch && feed.samples == batch) return {feed};
+  std::vector<Feed> parts;
+  for (int64_t begin = 0; begin < feed.samples; begin += most) {
+    Feed& part = parts.emplace_back();
+    part.samples = std::min(most, feed.samples - begin);
+    part.divisible = part.samples > 1;
     for (const auto& [name, tensor] : feed.inputs) {
       if (tensor.dtype() == DType::kString || dtype_bits(tensor.dtype()) % 8 != 0) return {feed};
       Dims dims = tensor.shape();
-      dims[0] = 1;
+      dims[0] = part.samples;
       const size_t step = tensor.nbytes() / static_cast<size_t>(batch);
-      sample.inputs.emplace(
-          name, Tensor::borrow(tensor.dtype(), dims, tensor.bytes() + static_cast<size_t>(i) * step,
-                               tensor.owner()));
+      part.inputs.emplace(
+          name, Tensor::borrow(tensor.dtype(), dims,
+                               tensor.bytes() + static_cast<size_t>(begin) * step, tensor.owner()));
     }
     if (feed.labels) {
-      sample.labels = Tensor::of<int64_t>({1}, {to_int64s(*feed.labels)[static_cast<size_t>(i)]});
+      part.labels = Tensor::of<int64_t>(
+          {part.samples},
+          std::span<const int64_t>(to_int64s(*feed.labels))
+              .subspan(static_cast<size_t>(begin), static_cast<size_t>(part.samples)));
     }
   }
-  return samples;
+  return parts;
 }
 
 std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Dataset& data,
@@ -183,11 +193,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
         reference = std::move(outputs);
         continue;
       }
-      for (const auto& [name, tensor] : reference) {
-        auto other = outputs.find(name);
-        if (other == outputs.end()) throw BadData("a model has no output '" + name + "'");
-        contender.tallies[name].add(name, tensor, other->second);
-      }
+      contender.comparison.add(reference, outputs);
     }
     if (samples == 0 && options.latency_runs > 0) {
       measure_latency(contenders, split_samples(*feed)[0], options.latency_runs);
@@ -205,9 +211,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
         models[i].name, models[i].bytes, std::nullopt, median(contenders[i].latencies), {}};
     if (labelled)
       score.accuracy = static_cast<double>(contenders[i].right) / static_cast<double>(samples);
-    for (const auto& [name, tally] : contenders[i].tallies) {
-      score.outputs.push_back(tally.agreement(name));
-    }
+    score.outputs = contenders[i].comparison.result();
     scores.push_back(std::move(score));
   }
   return scores;

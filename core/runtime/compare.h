@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/data/dataset.h"
+#include "core/quant/sqnr.h"
 #include "core/runtime/float_executor.h"
 #include "core/support/progress.h"
 
@@ -19,6 +20,22 @@ struct OutputAgreement {
   // Share of samples whose top classes are equal; none where the output has no classes in some
   // feed.
   std::optional<double> top1;
+};
+
+// Adds up over feeds how close the outputs of a model are to those of the reference.
+class OutputComparison {
+ public:
+  // Raises BadData where `other` lacks an output of `reference`, or has another shape there.
+  void add(const TensorMap& reference, const TensorMap& other);
+  std::vector<OutputAgreement> result() const;
+
+ private:
+  struct Tally {
+    Sqnr sqnr;
+    int64_t same = 0, positions = 0;
+    bool classes = true;
+  };
+  std::map<std::string, Tally> tallies_;
 };
 
 struct ModelScore {
@@ -66,8 +83,9 @@ Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch);
 // The extent of the first axis that all inputs of `feed` share, or 1.
 int64_t batch_of(const Feed& feed);
 
-// The real samples of a feed as feeds of their own, where the dataset put them together
-// (`divisible`) and they can be told apart; the feed itself otherwise.
-std::vector<Feed> split_samples(const Feed& feed);
+// The real samples of a feed in feeds of `most` samples at most, where the dataset put them
+// together
+// (`divisible`) and they can be told apart; the feed itself otherwise. Bytes are shared.
+std::vector<Feed> split_samples(const Feed& feed, int64_t most = 1);
 
 }  // namespace dwindle

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ops/clamp.h"
+#include "core/ops/fake_quantize.h"
 #include "core/runtime/half_bridge.h"
 #include "core/support/error.h"
 #include "core/support/interrupt.h"
@@ -85,7 +86,7 @@ void GraphPlan::prepare(const GraphPlan* parent) {
   if (!missing.empty()) throw Unsupported("no kernel for " + missing);
   for (Value* output : graph_.outputs()) outputs_.push_back(source_of(output));
   plan_releases();
-  merge_clamps();
+  fuse_steps();
 }
 
 GraphPlan::Source GraphPlan::source_of(const Value* value) const {
@@ -144,21 +145,24 @@ void GraphPlan::plan_releases() {
   }
 }
 
-void GraphPlan::merge_clamps() {
+void GraphPlan::fuse_steps() {
   std::unordered_map<const Node*, int> places;
   for (const Step& step : steps_) places.emplace(step.node, static_cast<int>(places.size()));
   for (Step& step : steps_) {
     const Value* value = step.node->output();
-    if (!step.node->is("Conv") || value == nullptr) continue;
-    if (value->uses().size() != 1 || value->is_graph_output()) continue;
+    if (value == nullptr || value->uses().size() != 1 || value->is_graph_output()) continue;
     const Use use = value->uses().front();
     const auto user = places.find(use.node);  // none where it is in a nested graph
     if (user == places.end() || use.input != 0 || use.node->output() == nullptr) continue;
-    const auto bounds = clamp_bounds(*use.node, opset_of(*shared_.model, *use.node));
-    if (!bounds) continue;
-    step.clamp = user->second;
-    step.clamped = clamped_conv(*bounds);
-    steps_[static_cast<size_t>(step.clamp)].unclamped = value;
+    if (step.node->is("Conv")) {
+      const auto bounds = clamp_bounds(*use.node, opset_of(*shared_.model, *use.node));
+      if (bounds) step.fused_kernel = clamped_conv(*bounds);
+    } else if (const auto round_trip = round_trip_of(*step.node, *use.node)) {
+      step.fused_kernel = fake_quantize(*round_trip);
+    }
+    if (!step.fused_kernel) continue;
+    step.fused = user->second;
+    steps_[static_cast<size_t>(step.fused)].between = value;
   }
 }
 
@@ -172,16 +176,16 @@ void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor)
 }
 
 void GraphPlan::run_step(const Step& step, Frame& frame) const {
-  if (step.unclamped == nullptr || is_watched(step.unclamped)) compute(step, frame);
+  if (step.between == nullptr || is_watched(step.between)) compute(step, frame);
   for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
 }
 
 void GraphPlan::compute(const Step& step, Frame& frame) const {
-  const bool clamps = step.clamp >= 0 && !is_watched(step.node->output());
-  const Step& made = clamps ? steps_[static_cast<size_t>(step.clamp)] : step;
+  const bool fuses = step.fused >= 0 && !is_watched(step.node->output());
+  const Step& made = fuses ? steps_[static_cast<size_t>(step.fused)] : step;
   StepContext context(step, frame, shared_);
   if (step.half_via_float) context.widen_halves();
-  (clamps ? step.clamped : step.kernel)(context);
+  (fuses ? step.fused_kernel : step.kernel)(context);
   if (step.half_via_float) context.narrow_outputs();
   for (size_t i = 0; i < made.outputs.size(); ++i) {
     if (made.outputs[i] < 0) continue;

@@ -53,17 +53,18 @@ class GraphPlan {
     std::vector<Source> inputs;
     std::vector<int> outputs;   // slots; -1: omitted
     std::vector<int> releases;  // slots not needed after this step
-    // Of a Conv with a Relu or Clip behind it: that step, and the kernel that does both.
-    int clamp = -1;
-    Kernel clamped;
-    // Of that Relu or Clip: the value between the two, which is only made where it is watched.
-    const Value* unclamped = nullptr;
+    // Where one kernel does this step and a later one (a Conv with the Relu or Clip behind it, a
+    // QuantizeLinear with its DequantizeLinear): that step, and the kernel.
+    int fused = -1;
+    Kernel fused_kernel;
+    // Of that later step: the value between the two, which is only made where it is watched.
+    const Value* between = nullptr;
   };
 
   Source source_of(const Value* value) const;
   void add_step(const Node& node, std::string& missing);
   void plan_releases();
-  void merge_clamps();
+  void fuse_steps();
   bool is_watched(const Value* value) const;
   void run_step(const Step& step, Frame& frame) const;
   void compute(const Step& step, Frame& frame) const;

@@ -16,6 +16,9 @@ namespace {
 // Samples kept to look closer with, and the memory that they may take.
 constexpr int64_t kFirstSamples = 2;
 constexpr size_t kMostKept = size_t{16} << 20;
+// Samples are run together as long as the largest value stays in the cache: a value is looked at
+// just after it is computed.
+constexpr int64_t kMostValueBytes = int64_t{2} << 20;
 
 // The statistics before any data: what to watch.
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
@@ -45,6 +48,30 @@ std::string where(const Value& value, int64_t first, int64_t count) {
   return text;
 }
 
+// Work that is worth a thread.
+constexpr int64_t kSumGrain = 1 << 15;
+
+// In double but for a few additions in a row, in a fixed order.
+double sum_of(const float* values, int64_t count) {
+  constexpr int kLanes = 16;
+  constexpr int64_t kBlock = 8 * kLanes;
+  double sum = 0;
+  int64_t i = 0;
+  while (i + kLanes <= count) {
+    float lanes[kLanes] = {};
+    const int64_t end = std::min(i + kBlock, count / kLanes * kLanes);
+    for (; i < end; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += values[i + lane];
+    }
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    }
+    sum += static_cast<double>(lanes[0]);
+  }
+  for (; i < count; ++i) sum += static_cast<double>(values[i]);
+  return sum;
+}
+
 }  // namespace
 
 void ChannelMeans::add(const Tensor& tensor) {
@@ -65,20 +92,16 @@ void ChannelMeans::add(const Tensor& tensor) {
     return;
   }
   const float* data = tensor.data<float>();
-  parallel_for(channels, 16, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(kSumGrain / std::max<int64_t>(outer * inner, 1), 1);
+  parallel_for(channels, grain, [&](int64_t begin, int64_t end) {
     for (int64_t o = 0; o < outer; ++o) {
+      const float* rows = data + o * channels * inner;
+      if (inner == 1) {
+        for (int64_t c = begin; c < end; ++c) sums_[static_cast<size_t>(c)] += rows[c];
+        continue;
+      }
       for (int64_t c = begin; c < end; ++c) {
-        constexpr int kLanes = 8;
-        double lanes[kLanes] = {};
-        const float* row = data + (o * channels + c) * inner;
-        int64_t i = 0;
-        for (; i + kLanes <= inner; i += kLanes) {
-          for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += row[i + lane];
-        }
-        for (; i < inner; ++i) lanes[0] += row[i];
-        double sum = 0;
-        for (double lane : lanes) sum += lane;
-        sums_[static_cast<size_t>(c)] += sum;
+        sums_[static_cast<size_t>(c)] += sum_of(rows + c * inner, inner);
       }
     }
   });
@@ -88,7 +111,10 @@ void ChannelMeans::add(const Tensor& tensor) {
 std::vector<double> ChannelMeans::means() const {
   if (!consistent_ || count_ == 0) return {};
   std::vector<double> means = sums_;
-  for (double& mean : means) mean /= count_;
+  for (double& mean : means) {
+    mean /= count_;
+    if (!std::isfinite(mean)) return {};
+  }
   return means;
 }
 
@@ -97,8 +123,9 @@ namespace {
 // Takes in the values of one model as they are computed.
 class Calibrator {
  public:
-  Calibrator(const Model& model, Statistics& statistics)
-      : statistics_(statistics), executor_(model) {
+  // `in_parts`: whether feeds may be taken apart.
+  Calibrator(const Model& model, Statistics& statistics, bool in_parts)
+      : statistics_(statistics), executor_(model), most_(in_parts ? 1 : kAll) {
     std::vector<const Value*> watched;
     for (auto& [value, observer] : statistics.observers) {
       const Tensor* constant = value->constant();
@@ -112,6 +139,7 @@ class Calibrator {
       if (!statistics.observers.contains(value)) watched.push_back(value);
     }
     executor_.watch(watched, [this](const Value& value, const Tensor& tensor) {
+      largest_ = std::max(largest_, static_cast<int64_t>(tensor.nbytes()));
       observe(value, tensor);
       auto means = statistics_.means.find(&value);
       if (means != statistics_.means.end()) means->second.add(tensor);
@@ -120,12 +148,23 @@ class Calibrator {
 
   void take(const Feed& feed) {
     check_finite(feed, statistics_.samples);
+    if (most_ == kAll) return run(feed);
+    for (const Feed& part : split_samples(feed, most_)) run(part);
+    // What the first samples take, the others will.
+    const int64_t bytes = std::max<int64_t>(largest_ / std::max<int64_t>(in_feed_, 1), 1);
+    most_ = std::clamp<int64_t>(kMostValueBytes / bytes, 1, kAll - 1);
+  }
+
+ private:
+  static constexpr int64_t kAll = int64_t{1} << 32;
+
+  void run(const Feed& feed) {
     in_feed_ = feed.samples;
+    largest_ = 0;
     executor_.run(feed.inputs);
     statistics_.samples += feed.samples;
   }
 
- private:
   static void observe_constant(const Value& value, const Tensor& constant, Observer& observer) {
     try {
       observer.observe(constant.values<float>());
@@ -153,6 +192,8 @@ class Calibrator {
   Statistics& statistics_;
   FloatExecutor executor_;
   int64_t in_feed_ = 0;
+  int64_t largest_ = 0;  // bytes of the largest value in this run
+  int64_t most_;         // samples in a run
 };
 
 void keep_first(const Feed& feed, std::vector<Feed>& kept) {
@@ -170,7 +211,9 @@ void keep_first(const Feed& feed, std::vector<Feed>& kept) {
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
                      const ObserverOptions& options, bool channel_means, Progress* progress) {
   Statistics statistics = start(placement, options, channel_means);
-  Calibrator calibrator(model, statistics);
+  // A moving average goes feed by feed.
+  const bool in_parts = options.method != CalibrationMethod::kMovingAverage;
+  Calibrator calibrator(model, statistics, in_parts);
   while (std::optional<Feed> feed = data.next()) {
     calibrator.take(*feed);
     keep_first(*feed, statistics.first_feeds);

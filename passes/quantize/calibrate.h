@@ -17,8 +17,10 @@ namespace dwindle::passes {
 class ChannelMeans {
  public:
   explicit ChannelMeans(int axis) : axis_(axis) {}
-  // Sums are taken sample by sample in double, so they do not depend on the split into batches.
-  // Values whose extent along the axis changes have no means: means() is empty then.
+  // Sums are taken sample by sample in a fixed order, so they do not depend on the split into
+  // batches or on the number of threads.
+  // Values whose extent along the axis changes, or that are too large to add up, have no means:
+  // means() is empty then.
   void add(const Tensor& tensor);
   std::vector<double> means() const;
 

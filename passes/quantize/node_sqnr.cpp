@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "core/ops/fake_quantize.h"
 #include "core/quant/sqnr.h"
 #include "core/runtime/float_executor.h"
 #include "core/runtime/run_node.h"
@@ -78,12 +79,7 @@ class NodeProbe {
     }
     const Tensor real = value->constant() != nullptr ? *value->constant() : seen_[value];
     if (!plan_.placement.quantizes(value)) return real;
-    const QuantParams params = plan_.params.at(value);
-    const IntegerRange range = integer_range(plan_.activations);
-    Tensor rounded = Tensor::allocate(DType::kFloat, real.shape());
-    float* out = rounded.mutable_data<float>();
-    for (float x : real.values<float>()) *out++ = dequantize(quantize(x, params, range), params);
-    return rounded;
+    return fake_quantized(real, {plan_.params.at(value), integer_range(plan_.activations)});
   }
 
   void release(const Value* value) {

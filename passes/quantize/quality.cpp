@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "core/data/open_dataset.h"
 #include "core/quant/sqnr.h"
 #include "core/support/error.h"
 
@@ -11,7 +10,7 @@ namespace dwindle::passes {
 namespace {
 
 // Looking at every value costs memory and time; a few samples show where the losses are.
-constexpr int64_t kInspectedSamples = 8;
+constexpr int64_t kInspectedSamples = 4;
 
 // A value of the float model and its form after quantization.
 struct Pair {
@@ -64,17 +63,44 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
   return losses;
 }
 
-// The samples of all feeds one by one, without labels.
-std::vector<Feed> single_samples(const std::vector<Feed>& feeds) {
-  std::vector<Feed> samples;
-  for (const Feed& feed : feeds) {
-    for (Feed& sample : split_samples(feed)) {
-      sample.labels.reset();
-      samples.push_back(std::move(sample));
+// Runs the float and the quantized model, and compares the values that are in both.
+class Inspector {
+ public:
+  Inspector(const Model& real, const Model& quantized)
+      : pairs_(paired_values(real, quantized)), real_run_(real), quantized_run_(quantized) {
+    std::vector<const Value*> real_values, quantized_values;
+    for (const Pair& pair : pairs_) {
+      real_values.push_back(pair.real);
+      quantized_values.push_back(pair.dequantized);
+      real_of_.emplace(pair.dequantized, pair.real);
     }
+    real_run_.watch(real_values,
+                    [&](const Value& value, const Tensor& tensor) { seen_[&value] = tensor; });
+    quantized_run_.watch(quantized_values, [&](const Value& value, const Tensor& tensor) {
+      const Value* real_value = real_of_.at(&value);
+      auto reference = seen_.find(real_value);
+      if (reference == seen_.end() || reference->second.size() != tensor.size()) return;
+      sqnr_[real_value].add(reference->second.values<float>(), tensor.values<float>());
+      seen_.erase(reference);
+    });
   }
-  return samples;
-}
+
+  // The outputs of the quantized model. Its values are compared where `inspect`.
+  TensorMap run(const Feed& feed, bool inspect) {
+    seen_.clear();
+    if (inspect) real_run_.run(feed.inputs);
+    return quantized_run_.run(feed.inputs);
+  }
+
+  std::vector<NodeLoss> losses() const { return node_losses(pairs_, sqnr_); }
+
+ private:
+  std::vector<Pair> pairs_;
+  FloatExecutor real_run_, quantized_run_;
+  std::unordered_map<const Value*, const Value*> real_of_;
+  std::unordered_map<const Value*, Tensor> seen_;
+  std::unordered_map<const Value*, Sqnr> sqnr_;
+};
 
 }  // namespace
 
@@ -89,42 +115,33 @@ std::optional<double> Quality::top1_drop() const {
 Quality measure_quality(const Model& original, const Model& simplified, const Model& quantized,
                         const std::vector<Feed>& feeds, size_t worst, Progress* progress) {
   Quality quality;
-  const std::unique_ptr<Dataset> samples = dataset_from_feeds(single_samples(feeds));
-  quality.samples = samples->size();
-  quality.outputs = compare_models({{"float", &original, 0}, {"quantized", &quantized, 0}},
-                                   *samples, {.latency_runs = 0}, progress)
-                        .at(1)
-                        .outputs;
-
-  const std::vector<Pair> pairs = paired_values(simplified, quantized);
-  std::vector<const Value*> real_values, quantized_values;
-  std::unordered_map<const Value*, const Value*> real_of;
-  for (const Pair& pair : pairs) {
-    real_values.push_back(pair.real);
-    quantized_values.push_back(pair.dequantized);
-    real_of.emplace(pair.dequantized, pair.real);
+  FloatExecutor reference(original);
+  Inspector inspector(simplified, quantized);
+  OutputComparison comparison;
+  std::vector<Feed> samples;
+  for (const Feed& feed : feeds) {
+    for (Feed& sample : split_samples(feed)) samples.push_back(std::move(sample));
   }
-  std::unordered_map<const Value*, Tensor> seen;
-  std::unordered_map<const Value*, Sqnr> sqnr;
-  FloatExecutor float_run(simplified), quantized_run(quantized);
-  float_run.watch(real_values,
-                  [&](const Value& value, const Tensor& tensor) { seen[&value] = tensor; });
-  quantized_run.watch(quantized_values, [&](const Value& value, const Tensor& tensor) {
-    const Value* real_value = real_of.at(&value);
-    auto reference = seen.find(real_value);
-    if (reference == seen.end() || reference->second.size() != tensor.size()) return;
-    sqnr[real_value].add(reference->second.values<float>(), tensor.values<float>());
-    seen.erase(reference);
-  });
-  samples->rewind();
-  for (int64_t i = 0; i < kInspectedSamples; ++i) {
-    const std::optional<Feed> feed = samples->next();
-    if (!feed) break;
-    seen.clear();
-    float_run.run(feed->inputs);
-    quantized_run.run(feed->inputs);
+  int64_t inspected = 0;
+  for (const Feed& sample : samples) {
+    const int64_t batch = batch_of(sample);
+    const bool inspect = inspected < kInspectedSamples;
+    if (inspect) inspected += sample.samples;
+    TensorMap expected = reference.run(sample.inputs);
+    TensorMap got = inspector.run(sample, inspect);
+    for (auto* outputs : {&expected, &got}) {
+      for (auto& [name, tensor] : *outputs) tensor = first_samples(tensor, sample.samples, batch);
+    }
+    comparison.add(expected, got);
+    quality.samples += sample.samples;
+    if (progress != nullptr) {
+      progress->update("comparing", static_cast<size_t>(&sample - samples.data()) + 1,
+                       samples.size());
+    }
   }
-  quality.worst_nodes = node_losses(pairs, sqnr);
+  if (quality.samples == 0) throw BadData("the data has no samples");
+  quality.outputs = comparison.result();
+  quality.worst_nodes = inspector.losses();
   if (quality.worst_nodes.size() > worst) quality.worst_nodes.resize(worst);
   return quality;
 }

@@ -1,6 +1,10 @@
 #include "passes/quantize/ranges.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/support/threads.h"
 
 namespace dwindle::passes {
 namespace {
@@ -12,9 +16,18 @@ constexpr float kMostStretch = 2;
 
 RangeChooser::RangeChooser(const Placement& placement, const Statistics& statistics)
     : placement_(placement) {
+  std::vector<std::pair<const Value*, const Observer*>> observers;
   for (const auto& [value, observer] : statistics.observers) {
-    const Range range = observer->range();
-    groups_.emplace(value, Group{range, range.high - range.low});
+    observers.emplace_back(value, observer.get());
+  }
+  std::vector<Range> ranges(observers.size());
+  parallel_for(static_cast<int64_t>(ranges.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      ranges[i] = observers[i].second->range();
+    }
+  });
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    groups_.emplace(observers[i].first, Group{ranges[i], ranges[i].high - ranges[i].low});
   }
   for (const Node* concat : placement.concats) join(*concat);
 }

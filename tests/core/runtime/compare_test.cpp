@@ -56,5 +56,17 @@ TEST(SplitSamples, TakesApartWhatIsDivisible) {
   EXPECT_TRUE(samples[1].labels->identical(Tensor::of<int64_t>({1}, {8})));
 }
 
+TEST(SplitSamples, KeepsAsManyTogetherAsWanted) {
+  Feed feed{{{"x", of({5, 1}, {1, 2, 3, 4, 5})}}, Tensor::of<int64_t>({5}, {5, 6, 7, 8, 9}), 5};
+  feed.divisible = true;
+  const std::vector<Feed> parts = split_samples(feed, 2);
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_TRUE(parts[1].inputs.at("x").identical(of({2, 1}, {3, 4})));
+  EXPECT_TRUE(parts[1].labels->identical(Tensor::of<int64_t>({2}, {7, 8})));
+  EXPECT_EQ(parts[1].samples, 2);
+  EXPECT_TRUE(parts[2].inputs.at("x").identical(of({1, 1}, {5})));
+  EXPECT_EQ(split_samples(feed, 5).size(), 1u);
+}
+
 }  // namespace
 }  // namespace dwindle::testing
