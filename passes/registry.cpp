@@ -76,6 +76,7 @@ const std::vector<PassRow>& rows() {
       quantize_static_row(),
       quantize_weights_row(),
       raise_opset_row(),
+      widen_halves_row(),
   };
   return rows;
 }

@@ -13,22 +13,16 @@ constexpr int64_t kMostElements = 64;
 
 const std::optional<Shape> kNoShape;
 
-// Joins what the file declares with what was inferred, preferring what is known.
+// Joins what the file declares with what was inferred, preferring what is known. Exporters declare
+// wrong shapes at times, and runtimes go by what the nodes make; so does this.
 std::optional<Shape> merged(const Value& value, const std::optional<Shape>& inferred) {
   const std::optional<Shape>& declared = value.type.shape;
   if (!declared) return inferred;
   if (!inferred) return declared;
-  auto contradiction = [&] {
-    return BadModel("value '" + value.name() + "' is declared as " + to_string(*declared) +
-                    " but its node makes " + to_string(*inferred));
-  };
-  if (declared->size() != inferred->size()) throw contradiction();
   Shape shape = *inferred;
+  if (declared->size() != inferred->size()) return shape;
   for (size_t i = 0; i < shape.size(); ++i) {
     const Dim& other = (*declared)[i];
-    if (shape[i].known() && other.known() && shape[i].extent != other.extent) {
-      throw contradiction();
-    }
     if (!shape[i].known() && (other.known() || shape[i].symbol.empty())) shape[i] = other;
   }
   return shape;

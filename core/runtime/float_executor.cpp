@@ -16,7 +16,7 @@ class FloatExecutor::Plan {
     graph_.prepare(nullptr);
   }
 
-  void watch(const std::vector<const Value*>& values, Watcher watcher) {
+  void alter(const std::vector<const Value*>& values, Alterer alterer) {
     shared_.watched.clear();
     watched_as_.clear();
     for (const Value* value : values) {
@@ -25,9 +25,8 @@ class FloatExecutor::Plan {
       shared_.watched.insert(running);
       watched_as_.emplace(running, value);
     }
-    shared_.watcher = [this, watcher = std::move(watcher)](const Value& value,
-                                                              const Tensor& tensor) {
-      watcher(*watched_as_.at(&value), tensor);
+    shared_.alterer = [this, alterer = std::move(alterer)](const Value& value, Tensor& tensor) {
+      alterer(*watched_as_.at(&value), tensor);
     };
   }
 
@@ -122,7 +121,13 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
 }
 
 void FloatExecutor::watch(const std::vector<const Value*>& values, Watcher watcher) {
-  plan_->watch(values, std::move(watcher));
+  plan_->alter(values, [watcher = std::move(watcher)](const Value& value, Tensor& tensor) {
+    watcher(value, tensor);
+  });
+}
+
+void FloatExecutor::alter(const std::vector<const Value*>& values, Alterer alterer) {
+  plan_->alter(values, std::move(alterer));
 }
 
 }  // namespace dwindle

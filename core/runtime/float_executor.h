@@ -17,6 +17,8 @@ using TensorMap = std::map<std::string, Tensor>;
 
 // Called with each value that is watched, as soon as it is computed; from the running thread.
 using Watcher = std::function<void(const Value& value, const Tensor& tensor)>;
+// The same, and what it makes of the tensor is what the nodes behind read.
+using Alterer = std::function<void(const Value& value, Tensor& tensor)>;
 
 class FloatExecutor {
  public:
@@ -35,6 +37,9 @@ class FloatExecutor {
   // `watcher` is called for every value in `values` on each run from now on; values of nested
   // graphs too, graph inputs included. An empty list stops it.
   void watch(const std::vector<const Value*>& values, Watcher watcher);
+  // The same with the right to change values, in place of any watcher; graph outputs count as read.
+  // Changes keep dtype and shape.
+  void alter(const std::vector<const Value*>& values, Alterer alterer);
 
  private:
   class Plan;

@@ -171,7 +171,7 @@ bool GraphPlan::is_watched(const Value* value) const {
 }
 
 void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
-  if (is_watched(value)) shared_.watcher(*value, tensor);
+  if (is_watched(value)) shared_.alterer(*value, tensor);
   frame.slots[static_cast<size_t>(slot)] = std::move(tensor);
 }
 

@@ -17,7 +17,7 @@ struct PlanShared {
   const Model* model = nullptr;
   std::unordered_map<const Graph*, std::unique_ptr<GraphPlan>> plans;
   std::unordered_set<const Value*> watched;
-  Watcher watcher;
+  Alterer alterer;
 };
 
 // The values of one run of one graph; captured values are found in the enclosing frames.

@@ -117,8 +117,10 @@ TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t s
     integers |= is_integer(input->type.dtype);
   }
   std::exception_ptr first_error;
-  // Small ones first; images need room for their strides, and some models take a batch of 1 only.
-  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64}, {1, 224}, {2, 2}, {1, 1}};
+  // Small ones first; images need room for their strides, sound for its windows, and some models
+  // take a batch of 1 only.
+  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64}, {1, 224}, {2, 2},
+                                                 {1, 1},  {1, 512}, {1, 1024}};
   for (const auto& [first_extent, extent] : extents) {
     for (const int64_t count : {8, 2, 1}) {
       TensorMap feeds = random_feeds(model, seed, {first_extent, extent, count});

@@ -6,5 +6,6 @@
 namespace dwindle::passes {
 
 PassRow raise_opset_row();
+PassRow widen_halves_row();
 
 }  // namespace dwindle::passes

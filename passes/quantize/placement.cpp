@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 
 namespace dwindle::passes {
 namespace {
@@ -33,8 +32,8 @@ bool holds_infinity(const Value* value) {
 
 class Placer {
  public:
-  Placer(const Model& model, const KeptFloat& kept, bool activations)
-      : graph_(*model.graph), kept_(kept), activations_(activations) {}
+  Placer(const Model& model, const KeptFloat& kept, bool activations, const StoredWeights& stored)
+      : graph_(*model.graph), kept_(kept), stored_(stored), activations_(activations) {}
 
   Placement run() {
     for_each_graph(graph_, [&](Graph& graph) {
@@ -52,7 +51,11 @@ class Placer {
  private:
   void visit(Node* node) {
     const QuantRule* rule = quant_rule(*node);
-    if (rule == nullptr || kept_.contains(node) || fused_.contains(node)) return;
+    if (rule == nullptr || fused_.contains(node)) return;
+    if (kept_.contains(node)) {
+      if (stored_.contains(node)) store_weights(node, *rule);
+      return;
+    }
     if (rule->kind == QuantKind::kHoldsWeights ||
         (rule->kind == QuantKind::kWeighted && !activations_)) {
       store_weights(node, *rule);
@@ -69,6 +72,11 @@ class Placer {
   void store_weights(Node* node, const QuantRule& rule) {
     for (int input : rule.weight_inputs) {
       if (input < 0 || !is_float_constant(node->input(static_cast<size_t>(input)))) continue;
+      // A table of what is added to scores may hold infinities.
+      if (node->is("Gather") && holds_infinity(node->input(0))) {
+        reasons_[node] = "its table '" + node->input(0)->name() + "' holds an infinity";
+        continue;
+      }
       placement_.weights.push_back({node, input});
       done_.insert(node);
     }
@@ -171,7 +179,8 @@ class Placer {
   void list_islands(const Graph& graph) {
     for (const Node* node : graph.nodes()) {
       // What a node with graphs in it does is told by the nodes in them.
-      if (done_.contains(node) || node->is("Constant") || !node->nested_graphs().empty()) continue;
+      const bool done = done_.contains(node) && !kept_.contains(node);
+      if (done || node->is("Constant") || !node->nested_graphs().empty()) continue;
       if (is_float_tensor(node->output())) placement_.islands.push_back({node, reason(*node)});
     }
   }
@@ -192,6 +201,7 @@ class Placer {
 
   Graph& graph_;
   const KeptFloat& kept_;
+  const StoredWeights& stored_;
   const bool activations_;
   Placement placement_;
   std::unordered_set<const Node*> fused_, done_;
@@ -221,8 +231,9 @@ Node* fused_tail(Node* node, const KeptFloat& kept) {
   }
 }
 
-Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations) {
-  return Placer(model, kept, activations).run();
+Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations,
+                             const StoredWeights& stored) {
+  return Placer(model, kept, activations, stored).run();
 }
 
 }  // namespace dwindle::passes

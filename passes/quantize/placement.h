@@ -16,6 +16,9 @@ namespace dwindle::passes {
 // Nodes that stay in float, and why.
 using KeptFloat = std::unordered_map<const Node*, std::string>;
 
+// Nodes of KeptFloat whose weights are stored as integers all the same.
+using StoredWeights = std::unordered_set<const Node*>;
+
 struct Island {
   const Node* node;
   std::string reason;
@@ -53,10 +56,12 @@ struct Placement {
 };
 
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay
-// as they are. Nodes in `kept` stay in float. Without `activations` only weights are quantized.
+// as they are. Nodes in `kept` stay in float, but for the weights of those that are in `stored` too.
+// Without `activations` only weights are quantized.
 // Sources of the choices: where ONNX Runtime, TFLite and CMSIS-NN have int8 kernels, and what they
 // fuse: Conv, Gemm and MatMul with the Relu or Clip behind them.
-Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations = true);
+Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations = true,
+                             const StoredWeights& stored = {});
 
 // The last of the nodes that run fused with `node` on its output: a Relu or Clip that alone reads
 // it, a constant bias added to a MatMul. Nodes in `kept` are not fused.

@@ -4,7 +4,8 @@
 // Placement says which values get a pair; calibration data says which range each must represent;
 // weights are rounded to their own scales, and what the rounding takes off the mean of each output
 // channel is given back through the bias. Nodes that calibration does not reach, whose values are
-// infinite, or whose own output would be lost in noise stay in float. A Relu or Clip that
+// infinite, or whose own output would be lost in noise stay in float, and so do values whose rounding
+// the outputs of the model do not bear. A Relu or Clip that
 // saturation makes superfluous goes.
 //
 // Does nothing where no node can be quantized. Refuses a model that is quantized already. Nested
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
@@ -25,6 +27,7 @@
 #include "passes/quantize/rewrite.h"
 #include "passes/quantize/scheme.h"
 #include "passes/quantize/selection.h"
+#include "passes/quantize/sensitivity.h"
 
 namespace dwindle::passes {
 namespace {
@@ -79,23 +82,48 @@ class QuantizeStatic : public Pass {
       const Range range = ranges.range(value);
       plan.params[value] = choose_params(range.low, range.high, plan.activations, plan.symmetric);
     }
-    keep_unusable(plan, statistics, kept);
+    // Weights of the nodes that stay in float for the sake of their data.
+    StoredWeights stored;
     // Later placements are smaller than the first, so the parameters know all of their values.
-    plan.placement = place_quantization(model, kept);
-    plan_all_weights(plan, statistics);
-    if (scheme_.least_sqnr <= 0 || plan.placement.nodes.empty()) return;
-    if (!keep_lossy(node_sqnr(model, plan, statistics.first_feeds), kept)) return;
-    plan.placement = place_quantization(model, kept);
-    plan_all_weights(plan, statistics);
+    auto place = [&] {
+      plan.placement = place_quantization(model, kept, true, stored);
+      plan_all_weights(plan, statistics);
+    };
+    keep_unusable(plan, statistics, kept, stored);
+    place();
+    if (scheme_.least_sqnr > 0 && !plan.placement.nodes.empty() &&
+        keep_lossy(node_sqnr(model, plan, statistics.first_feeds), kept)) {
+      place();
+    }
+    if (scheme_.least_output_sqnr > 0 &&
+        keep_sensitive(model, plan, statistics.first_feeds, kept, stored)) {
+      place();
+    }
+  }
+
+  bool keep_sensitive(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
+                      KeptFloat& kept, StoredWeights& stored) const {
+    const auto found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr);
+    for (const auto& [value, db] : found) {
+      for (const Node* node : rounding_nodes(plan, value)) {
+        kept.emplace(node, fmt::format("rounding '{}' alone leaves {:.1f} dB at the outputs",
+                                       value->name(), db));
+        stored.insert(node);
+      }
+    }
+    return !found.empty();
   }
 
   // Nodes that read or make a value without a range.
-  static void keep_unusable(const Plan& plan, const Statistics& statistics, KeptFloat& kept) {
+  static void keep_unusable(const Plan& plan, const Statistics& statistics, KeptFloat& kept,
+                            StoredWeights& stored) {
     const Placement& placement = plan.placement;
     auto check = [&](const Node* node, const Value* value) {
       if (value == nullptr || !placement.quantizes(value)) return;
       auto found = statistics.unusable.find(placement.source(value));
-      if (found != statistics.unusable.end()) kept.emplace(node, found->second);
+      if (found == statistics.unusable.end()) return;
+      kept.emplace(node, found->second);
+      stored.insert(node);
     };
     for (Node* node : placement.nodes) {
       const KeptFloat none;
@@ -118,13 +146,15 @@ class QuantizeStatic : public Pass {
   void plan_all_weights(Plan& plan, const Statistics& statistics) const {
     plan.weights.clear();
     const bool integer_bias = scheme_.integer_bias && dtype_bits(plan.activations) <= 8;
+    const auto& nodes = plan.placement.nodes;
+    const std::unordered_set<const Node*> integer_nodes(nodes.begin(), nodes.end());
     for (const WeightSite& site : plan.placement.weights) {
       const Value* data = site.node->input(0);
-      const bool in_integers = quant_rule(*site.node)->kind == QuantKind::kWeighted;
+      const bool in_integers = integer_nodes.contains(site.node);
       auto means = statistics.means.find(data);
       plan.weights.push_back(plan_weights(
           site, scheme_.weights, in_integers && integer_bias ? plan.params.at(data).scale : 0.0f,
-          in_integers && means != statistics.means.end() ? means->second.means()
+          means != statistics.means.end() ? means->second.means()
                                                          : std::vector<double>()));
     }
   }

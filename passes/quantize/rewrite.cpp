@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <unordered_set>
 
 #include "core/quant/observer.h"
 
@@ -67,12 +68,18 @@ class Rewriter {
 
   int64_t run() {
     // Weights first: their nodes still read the float data whose parameters are known.
+    const std::unordered_set<const Node*> in_integers(plan_.placement.nodes.begin(),
+                                                      plan_.placement.nodes.end());
     for (const PlannedWeights& planned : plan_.weights) {
       Node& node = *planned.site.node;
       const QuantRule& rule = *quant_rule(node);
       const Value* data = node.input(0);
       write_weights(planned, inserter_);
-      if (rule.kind == QuantKind::kWeighted) write_bias(planned, rule, plan_.params.at(data).scale);
+      if (in_integers.contains(&node)) {
+        write_bias(planned, rule, plan_.params.at(data).scale);
+      } else if (rule.kind == QuantKind::kWeighted) {
+        correct_bias(planned, kept_, inserter_);
+      }
     }
     for (Value* value : plan_.placement.values) insert(value, plan_.params.at(value));
     return clips_;

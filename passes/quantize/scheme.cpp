@@ -132,6 +132,11 @@ std::vector<OptionSpec> activation_option_specs() {
        6.0,
        "nodes whose own output would keep less than this many dB stay in float",
        {}},
+      {"min-output-sqnr",
+       20.0,
+       "where outputs of the model would keep less than this many dB, the values that cost most of "
+       "it stay in float",
+       {}},
   };
 }
 
@@ -174,7 +179,11 @@ Scheme read_static_scheme(const Options& options) {
   scheme.integer_bias = target.integer_bias;
   scheme.correct_bias = options.get<bool>("correct-bias");
   scheme.least_sqnr = options.get<double>("min-sqnr");
-  if (!std::isfinite(scheme.least_sqnr)) throw BadOption("min-sqnr must be a finite number of dB");
+  scheme.least_output_sqnr = options.get<double>("min-output-sqnr");
+  for (const auto& [name, least] : {std::pair("min-sqnr", scheme.least_sqnr),
+                                    std::pair("min-output-sqnr", scheme.least_output_sqnr)}) {
+    if (!std::isfinite(least)) throw BadOption(std::string(name) + " must be a finite number of dB");
+  }
   return scheme;
 }
 

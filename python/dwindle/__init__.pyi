@@ -86,6 +86,7 @@ def quantize(
     reduce_range: bool = ...,
     correct_bias: bool = ...,
     min_sqnr: float = ...,
+    min_output_sqnr: float = ...,
     op_types: str | Sequence[str] = ...,
     include: str | Sequence[str] = ...,
     exclude: str | Sequence[str] = ...,

@@ -1,0 +1,155 @@
+#include "passes/quantize/sensitivity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/runtime/float_executor.h"
+
+namespace dwindle::passes {
+namespace {
+
+// A value stands out where it alone makes this share of the noise that is allowed in all.
+constexpr double kLeastShare = 1.0 / 16;
+// Bounds the time for models in which many values stand out.
+constexpr int kMostRuns = 400;
+
+using Values = std::vector<const Value*>;
+
+// Rounded to `dtype` and back.
+void round_values(Tensor& tensor, QuantParams params, IntegerRange range) {
+  float* data = tensor.mutable_data<float>();
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    data[i] = dequantize(quantize(data[i], params, range), params);
+  }
+}
+
+// Runs the model with chosen values rounded.
+class Roundings {
+ public:
+  Roundings(const Model& model, const Plan& plan, const std::vector<Feed>& feeds)
+      : plan_(plan), feeds_(feeds), executor_(model) {
+    for (const Feed& feed : feeds) real_.push_back(executor_.run(feed.inputs));
+  }
+
+  // Noise by signal at the worst output, where `values` are rounded.
+  double noise(const Values& values) {
+    ++runs_;
+    const IntegerRange range = integer_range(plan_.activations);
+    executor_.alter(values, [&](const Value& value, Tensor& tensor) {
+      round_values(tensor, plan_.params.at(&value), range);
+    });
+    std::map<std::string, Power> outputs;
+    for (size_t i = 0; i < feeds_.size(); ++i) {
+      for (const auto& [name, tensor] : executor_.run(feeds_[i].inputs)) {
+        outputs[name].add(real_[i].at(name), tensor);
+      }
+    }
+    double worst = 0;
+    for (const auto& [name, power] : outputs) worst = std::max(worst, power.ratio());
+    return worst;
+  }
+
+  int runs() const { return runs_; }
+
+ private:
+  struct Power {
+    double signal = 0, noise = 0;
+
+    void add(const Tensor& real, const Tensor& other) {
+      if (!is_floating(real.dtype()) || real.shape() != other.shape()) return;
+      const std::vector<float> a = to_floats(real), b = to_floats(other);
+      for (size_t i = 0; i < a.size(); ++i) {
+        if (!std::isfinite(a[i])) continue;
+        const double error = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+        signal += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+        noise += std::isfinite(error) ? error * error : std::numeric_limits<float>::max();
+      }
+    }
+    double ratio() const { return signal > 0 ? noise / signal : 0; }
+  };
+
+  const Plan& plan_;
+  const std::vector<Feed>& feeds_;
+  FloatExecutor executor_;
+  std::vector<TensorMap> real_;
+  int runs_ = 0;
+};
+
+struct Part {
+  double noise;
+  Values values;
+  bool operator<(const Part& other) const { return noise < other.noise; }
+};
+
+Values rounded_values(const Plan& plan) {
+  Values values;
+  for (const Value* value : plan.placement.values) {
+    if (value->constant() == nullptr && plan.placement.source(value) == value) {
+      values.push_back(value);
+    }
+  }
+  return values;
+}
+
+Values without(const Values& values, const std::unordered_set<const Value*>& gone) {
+  Values left;
+  std::copy_if(values.begin(), values.end(), std::back_inserter(left),
+               [&](const Value* value) { return !gone.contains(value); });
+  return left;
+}
+
+}  // namespace
+
+// Noises add up, nearly. So the noisiest part is cut in two again and again until one value is left,
+// which is taken out, until the rest is quiet enough.
+std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
+                                             const std::vector<Feed>& feeds, double least_db) {
+  const Values all = rounded_values(plan);
+  if (all.empty() || feeds.empty()) return {};
+  const double allowed = std::pow(10.0, -least_db / 10);
+  Roundings roundings(model, plan, feeds);
+  std::vector<SensitiveValue> found;
+  std::unordered_set<const Value*> taken;
+  std::priority_queue<Part> parts;
+  parts.push({roundings.noise(all), all});
+  double left = parts.top().noise;
+  while (left > allowed && !parts.empty() && roundings.runs() < kMostRuns) {
+    const Part part = parts.top();
+    parts.pop();
+    if (part.values.size() == 1) {
+      found.push_back({part.values[0], -10 * std::log10(part.noise)});
+      taken.insert(part.values[0]);
+      left = roundings.noise(without(all, taken));
+      continue;
+    }
+    const auto middle = part.values.begin() + static_cast<ptrdiff_t>(part.values.size() / 2);
+    for (Values half : {Values(part.values.begin(), middle), Values(middle, part.values.end())}) {
+      const double noise = roundings.noise(half);
+      if (noise > kLeastShare * allowed) parts.push({noise, std::move(half)});
+    }
+  }
+  return found;
+}
+
+std::vector<const Node*> rounding_nodes(const Plan& plan, const Value* value) {
+  const Placement& placement = plan.placement;
+  auto rounds = [&](const Value* other) {
+    return other != nullptr && placement.quantizes(other) && placement.source(other) == value;
+  };
+  const KeptFloat none;
+  std::vector<const Node*> nodes;
+  for (Node* node : placement.nodes) {
+    const auto inputs = node->inputs();
+    // A matrix product writes float where nobody asks for integers.
+    const bool writes = !node->is("MatMul") && !node->is("Gemm") &&
+                        (rounds(fused_tail(node, none)->output()) || rounds(node->output()));
+    if (writes || std::any_of(inputs.begin(), inputs.end(), rounds)) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+}  // namespace dwindle::passes

@@ -1,0 +1,28 @@
+// What rounding a value costs at the outputs of the model, where the SQNR of the value itself does
+// not tell: a logarithm or a normalization behind it may live on its small elements.
+#pragma once
+
+#include <vector>
+
+#include "core/data/dataset.h"
+#include "core/ir/model.h"
+#include "passes/quantize/plan.h"
+
+namespace dwindle::passes {
+
+struct SensitiveValue {
+  const Value* value;  // with a scale of its own
+  double output_db;    // left at the worst output where this value alone is rounded
+};
+
+// Where the worst output of the model, quantized as planned, keeps less than `least_db` on `feeds`:
+// the values to leave in float so that it keeps that much, the most harmful of a part first. Values
+// that cost little by themselves are none, however many there are: where all layers add the same
+// noise, none of them is to blame.
+std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
+                                             const std::vector<Feed>& feeds, double least_db);
+
+// The nodes of the placement that must stay in float so that `value` is not rounded.
+std::vector<const Node*> rounding_nodes(const Plan& plan, const Value* value);
+
+}  // namespace dwindle::passes
