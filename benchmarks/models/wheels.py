@@ -31,10 +31,26 @@ def picture(rng, channels, height, width):
     for _ in range(12):
         cy, cx = rng.uniform(0, height), rng.uniform(0, width)
         sy, sx = rng.uniform(4, height / 3), rng.uniform(2, width / 3)
-        alpha = 1 / (1 + np.exp(8 * (np.maximum(abs(y - cy) / sy, abs(x - cx) / sx) - 1)))
+        edge = np.maximum(abs(y - cy) / sy, abs(x - cx) / sx) - 1
+        alpha = 0.5 - 0.5 * np.tanh(4 * edge)
         image = image * (1 - alpha) + alpha * rng.uniform(0, 1, (channels, 1, 1))
     noisy = image + 0.02 * rng.standard_normal(image.shape)
     return np.clip(noisy, 0, 1).astype(np.float32)
+
+
+def page(rng, channels, height, width):
+    """Lines of dark strokes, like text, on light paper, within 0 and 1."""
+    image = np.full((height, width), rng.uniform(0.8, 1), np.float32)
+    size = int(rng.integers(10, 22))
+    for top in range(4, height - size, int(1.6 * size)):
+        left = int(rng.integers(2, 12))
+        while left < rng.uniform(0.6, 1) * width - size:
+            strokes = rng.integers(0, size // 2, (3, 2))
+            for row, column in strokes:
+                image[top : top + size - 3, left + column : left + column + 2] = 0.1
+                image[top + 2 * row : top + 2 * row + 2, left : left + size // 2] = 0.1
+            left += int(size * rng.choice([0.7, 0.7, 0.7, 1.3]))
+    return np.repeat(image[None] + 0.02 * rng.standard_normal((1, height, width)), channels, 0).clip(0, 1).astype(np.float32)
 
 
 def spectrogram(rng, frames, bins):
@@ -46,11 +62,11 @@ def spectrogram(rng, frames, bins):
     return np.clip((decibels - decibels.max() + 40) / 40, -1, 1).astype(np.float32)
 
 
-def image_feed(name, *shape, low=0.0, high=1.0):
-    return lambda rng: {name: (low + (high - low) * picture(rng, *shape))[None]}
+def image_feed(name, *shape, low=0.0, high=1.0, kind=picture):
+    return lambda rng: {name: (low + (high - low) * kind(rng, *shape)).astype(np.float32)[None]}
 
 
-def silero(samples, rate=True, half=False):
+def silero(samples, rate=True):
     def feed(rng):
         made = {"input": sound(rng, samples)[None]}
         made["state"] = (0.3 * rng.standard_normal((2, 1, 128))).clip(-1, 1).astype(np.float32)
@@ -162,11 +178,11 @@ MODELS = {
         "nmp.onnx",
         lambda rng: {"serving_default_input_2:0": sound(rng, 43844, 22050)[None, :, None]},
     ),
-    "ppocr-det": (*RAPIDOCR, "ch_PP-OCRv4_det_infer.onnx", image_feed("x", 3, 160, 160, low=-2, high=2.4)),
-    "ppocr-rec": (*RAPIDOCR, "ch_PP-OCRv4_rec_infer.onnx", image_feed("x", 3, 48, 192, low=-1)),
-    "ppocr-cls": (*RAPIDOCR, "ch_ppocr_mobile_v2.0_cls_infer.onnx", image_feed("x", 3, 48, 192, low=-1)),
-    "ddddocr": (*DDDDOCR, "common.onnx", image_feed("input1", 1, 64, 160, low=-1)),
-    "ddddocr-old": (*DDDDOCR, "common_old.onnx", image_feed("input1", 1, 64, 160, low=-1)),
+    "ppocr-det": (*RAPIDOCR, "ch_PP-OCRv4_det_infer.onnx", image_feed("x", 3, 160, 160, low=-2, high=2.4, kind=page)),
+    "ppocr-rec": (*RAPIDOCR, "ch_PP-OCRv4_rec_infer.onnx", image_feed("x", 3, 48, 192, low=-1, kind=page)),
+    "ppocr-cls": (*RAPIDOCR, "ch_ppocr_mobile_v2.0_cls_infer.onnx", image_feed("x", 3, 48, 192, low=-1, kind=page)),
+    "ddddocr": (*DDDDOCR, "common.onnx", image_feed("input1", 1, 64, 160, low=-1, kind=page)),
+    "ddddocr-old": (*DDDDOCR, "common_old.onnx", image_feed("input1", 1, 64, 160, low=-1, kind=page)),
     "ddddocr-det": (*DDDDOCR, "common_det.onnx", image_feed("images", 3, 416, 416, high=255)),
     "nudenet": ("nudenet", "3.4.2", "nudenet/", "320n.onnx", image_feed("images", 3, 320, 320)),
     "magika": ("magika", "1.0.3", "magika/models/standard_v3_3/", "model.onnx", file_bytes),

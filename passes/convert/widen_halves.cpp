@@ -30,6 +30,17 @@ bool touches_halves(const Node& node) {
          std::any_of(node.outputs().begin(), node.outputs().end(), is_half_value);
 }
 
+// Half at the edge of the model alone, as this pass leaves inputs and outputs.
+bool is_edge(const Value& value) {
+  if (value.is_graph_input()) {
+    const auto& uses = value.uses();
+    return std::all_of(uses.begin(), uses.end(), [](Use use) { return use.node->is("Cast"); });
+  }
+  const Node* producer = value.producer();
+  return value.is_graph_output() && value.uses().empty() && producer != nullptr &&
+         producer->is("Cast") && !is_half_value(producer->input(0));
+}
+
 class Widener {
  public:
   explicit Widener(Model& model) : model_(model) {}
@@ -39,7 +50,7 @@ class Widener {
     for_each_graph(*model_.graph, [&](Graph& graph) {
       for (const Value* value : graph.values()) {
         if (!is_half(value->type.dtype)) continue;
-        any = true;
+        any |= graph.parent() != nullptr || !is_edge(*value);
         const bool overridable = value->is_graph_input() && value->initializer() != nullptr;
         can &= value->type.is_tensor() && value->sparse_initializer() == nullptr && !overridable;
       }

@@ -135,7 +135,7 @@ std::vector<OptionSpec> activation_option_specs() {
       {"min-output-sqnr",
        20.0,
        "where outputs of the model would keep less than this many dB, the values that cost most of "
-       "it stay in float",
+       "it stay in float; 0: none does",
        {}},
   };
 }

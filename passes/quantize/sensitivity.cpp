@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/ops/fake_quantize.h"
 #include "core/runtime/float_executor.h"
 
 namespace dwindle::passes {
@@ -18,14 +20,6 @@ constexpr double kLeastShare = 1.0 / 16;
 constexpr int kMostRuns = 400;
 
 using Values = std::vector<const Value*>;
-
-// Rounded to `dtype` and back.
-void round_values(Tensor& tensor, QuantParams params, IntegerRange range) {
-  float* data = tensor.mutable_data<float>();
-  for (int64_t i = 0; i < tensor.size(); ++i) {
-    data[i] = dequantize(quantize(data[i], params, range), params);
-  }
-}
 
 // Runs the model with chosen values rounded.
 class Roundings {
@@ -40,7 +34,7 @@ class Roundings {
     ++runs_;
     const IntegerRange range = integer_range(plan_.activations);
     executor_.alter(values, [&](const Value& value, Tensor& tensor) {
-      round_values(tensor, plan_.params.at(&value), range);
+      tensor = fake_quantized(tensor, {plan_.params.at(&value), range});
     });
     std::map<std::string, Power> outputs;
     for (size_t i = 0; i < feeds_.size(); ++i) {

@@ -1,0 +1,181 @@
+"""What models of different kinds do to quantization, each reduced to a few nodes."""
+
+import dwindle
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+RNG = np.random.default_rng(11)
+
+
+def build(nodes, initializers, inputs, outputs, opset=17):
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in inputs],
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in outputs],
+        [numpy_helper.from_array(a, n) for n, a in initializers.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def run(model, feed):
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return ort.InferenceSession(data, options).run(None, feed)
+
+
+def sqnr(model, other, feeds):
+    pairs = [(run(model, f)[0].astype(np.float64), run(other, f)[0]) for f in feeds]
+    noise = sum(np.sum((a - b) ** 2) for a, b in pairs)
+    return 10 * np.log10(sum(np.sum(a**2) for a, _ in pairs) / max(noise, 1e-30))
+
+
+def ops(model):
+    return [node.op_type for node in model.graph.node]
+
+
+def loud_and_quiet(normalized=True):
+    """Quiet channels count as much as loud ones behind a normalization."""
+    first = RNG.normal(size=(64, 32, 3)).astype(np.float32) / 8
+    first[::2] *= 0.003
+    last = RNG.normal(size=(64, 64, 3)).astype(np.float32) / 8
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"], "first"),
+        helper.make_node("InstanceNormalization", ["a", "one", "zero"], ["b"], "norm", epsilon=1e-8),
+        helper.make_node("Conv", ["b" if normalized else "a", "last"], ["y"], "last"),
+    ]
+    initializers = {"first": first, "last": last}
+    if normalized:
+        initializers |= {"one": np.ones(64, np.float32), "zero": np.zeros(64, np.float32)}
+    else:
+        del nodes[1]
+    inputs = [("x", TensorProto.FLOAT, ["N", 32, 40])]
+    return build(nodes, initializers, inputs, [("y", TensorProto.FLOAT, ["N", 64, 36])])
+
+
+def waves(n=8):
+    return [{"x": RNG.normal(size=(2, 32, 40)).astype(np.float32)} for _ in range(n)]
+
+
+def test_values_that_the_outputs_do_not_bear_rounded_stay_in_float():
+    model = loud_and_quiet()
+    feeds = waves()
+    plain = dwindle.quantize(model, feeds, min_output_sqnr=-100.0)
+    guarded = dwindle.quantize(model, feeds)
+    assert sqnr(model, plain.to_bytes(), feeds) < 20 <= sqnr(model, guarded.to_bytes(), feeds)
+    notes = [note for report in guarded.report for note in report["notes"]]
+    assert any("alone leaves" in note and "at the outputs" in note for note in notes)
+    # Weights are stored as integers all the same, and some layer computes in them.
+    names = {i.name: i.data_type for i in guarded.to_onnx().graph.initializer}
+    assert not names.keys() & {"first", "last"}
+    assert "QuantizeLinear" in ops(guarded.to_onnx())
+    assert len(guarded.to_bytes()) < 0.45 * len(model.SerializeToString())
+
+
+def test_models_that_bear_rounding_are_quantized_whole():
+    model, feeds = loud_and_quiet(normalized=False), waves()
+    always = dwindle.quantize(model, feeds)
+    assert always.to_bytes() == dwindle.quantize(model, feeds, min_output_sqnr=-100.0).to_bytes()
+
+
+@pytest.mark.parametrize("bound", [float("inf"), float("nan")])
+def test_bounds_are_numbers(bound):
+    with pytest.raises(dwindle.BadOption, match="min-output-sqnr"):
+        dwindle.quantize(loud_and_quiet(), waves(1), min_output_sqnr=bound)
+
+
+def half_model():
+    weights = [(RNG.normal(size=(96, 96)) / 10).astype(np.float16) for _ in range(4)]
+    nodes, value = [], "x"
+    for i in range(4):
+        nodes.append(helper.make_node("MatMul", [value, f"w{i}"], [f"m{i}"], f"m{i}"))
+        value = "y" if i == 3 else f"r{i}"
+        nodes.append(helper.make_node("Relu", [f"m{i}"], [value], f"relu{i}"))
+    initializers = {f"w{i}": w for i, w in enumerate(weights)}
+    sides = [("x", TensorProto.FLOAT16, ["N", 96])], [("y", TensorProto.FLOAT16, ["N", 96])]
+    return build(nodes, initializers, *sides)
+
+
+@pytest.mark.parametrize("options", [{}, {"activations": "none"}])
+def test_models_of_16_bits_are_quantized(options):
+    model = half_model()
+    feeds = [{"x": RNG.normal(size=(4, 96)).astype(np.float16)} for _ in range(8)]
+    small = dwindle.quantize(model, feeds, **options)
+    assert [o.dtype for o in small.outputs] == ["float16"]
+    assert len(small.to_bytes()) < 0.7 * len(model.SerializeToString())
+    assert sqnr(model, small.to_bytes(), feeds) > 25
+
+
+def test_declarations_that_nodes_contradict_give_way():
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["m"], axes=[1], keepdims=1),
+        helper.make_node("Add", ["m", "one"], ["y"]),
+    ]
+    one = {"one": np.ones(1, np.float32)}
+    sides = [("x", TensorProto.FLOAT, ["N", 4, 3])], [("y", TensorProto.FLOAT, ["N", "length"])]
+    model = build(nodes, one, *sides)
+    small = dwindle.simplify(model)
+    x = RNG.normal(size=(2, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(run(small.to_bytes(), {"x": x})[0], run(model, {"x": x})[0])
+    assert list(small.outputs[0].shape)[1:] == [1, 3]
+
+
+def test_tables_with_infinities_stay_in_float():
+    table = RNG.normal(size=(16, 256)).astype(np.float32)
+    table[0] = -np.inf
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["bias"], "lookup"),
+        helper.make_node("MatMul", ["x", "w"], ["scores"], "scores"),
+        helper.make_node("Add", ["scores", "bias"], ["masked"], "mask"),
+        helper.make_node("Softmax", ["masked"], ["y"], "softmax"),
+    ]
+    initializers = {"table": table, "w": RNG.normal(size=(64, 256)).astype(np.float32) / 8}
+    inputs = [("ids", TensorProto.INT64, ["N"]), ("x", TensorProto.FLOAT, ["N", 64])]
+    model = build(nodes, initializers, inputs, [("y", TensorProto.FLOAT, ["N", 256])])
+    feeds = [
+        {"ids": RNG.integers(1, 16, 4), "x": RNG.normal(size=(4, 64)).astype(np.float32)}
+        for _ in range(4)
+    ]
+    for options in ({}, {"activations": "none"}):
+        small = dwindle.quantize(model, feeds, **options)
+        kinds = {i.name: i.data_type for i in small.to_onnx().graph.initializer}
+        assert kinds["table"] == TensorProto.FLOAT
+        assert "w" not in kinds
+        notes = [note for report in small.report for note in report["notes"]]
+        assert any("lookup" in note and "infinity" in note for note in notes)
+
+
+def test_branches_without_data_keep_small_weights():
+    def branch(name):
+        w = numpy_helper.from_array(RNG.normal(size=(128, 128)).astype(np.float32) / 12, f"{name}_w")
+        node = helper.make_node("MatMul", ["x", f"{name}_w"], [f"{name}_y"], f"{name}_matmul")
+        out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
+        return helper.make_graph([node], name, [], [out], [w])
+
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch("a"), else_branch=branch("b"))
+    inputs = [("c", TensorProto.BOOL, []), ("x", TensorProto.FLOAT, ["N", 128])]
+    model = build([node], {}, inputs, [("y", TensorProto.FLOAT, ["N", 128])])
+    feeds = [
+        {"c": np.array(True), "x": RNG.normal(size=(4, 128)).astype(np.float32)} for _ in range(4)
+    ]
+    small = dwindle.quantize(model, feeds)
+    assert len(small.to_bytes()) < 0.3 * len(model.SerializeToString())
+    unseen = [{"c": np.array(False), "x": feeds[0]["x"]}]
+    assert sqnr(model, small.to_bytes(), unseen) > 30
+
+
+def test_sound_models_are_checked_on_inputs_that_fill_their_windows():
+    kernel = RNG.normal(size=(8, 1, 400)).astype(np.float32)
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axis"], ["wave"]),
+        helper.make_node("Conv", ["wave", "kernel"], ["y"], strides=[160]),
+    ]
+    initializers = {"axis": np.array([1], np.int64), "kernel": kernel}
+    sides = [("x", TensorProto.FLOAT, ["N", "samples"])], [("y", TensorProto.FLOAT, None)]
+    small = dwindle.simplify(build(nodes, initializers, *sides))
+    assert small.proof["same"]
+    onnx.checker.check_model(small.to_onnx())
