@@ -64,26 +64,53 @@ def resnet():
 
 
 def mobilenet_v2():
-    blocks = [Inverted(16, 16, 1, nn.ReLU6), Inverted(16, 24, 2, nn.ReLU6), Inverted(24, 24, 1, nn.ReLU6), Inverted(24, 40, 2, nn.ReLU6)]
-    return classifier(conv_bn(3, 16, 3, 2, act=nn.ReLU6), *blocks, conv_bn(40, 128, 1, act=nn.ReLU6), width=128)
+    blocks = [
+        Inverted(16, 16, 1, nn.ReLU6),
+        Inverted(16, 24, 2, nn.ReLU6),
+        Inverted(24, 24, 1, nn.ReLU6),
+        Inverted(24, 40, 2, nn.ReLU6),
+    ]
+    return classifier(
+        conv_bn(3, 16, 3, 2, act=nn.ReLU6), *blocks, conv_bn(40, 128, 1, act=nn.ReLU6), width=128
+    )
 
 
 def mobilenet_v3():
     gate = nn.Hardsigmoid()
-    blocks = [Inverted(16, 16, 1, nn.ReLU, gate), Inverted(16, 24, 2, nn.Hardswish), Inverted(24, 24, 1, nn.Hardswish, gate, 5), Inverted(24, 40, 2, nn.Hardswish, gate)]
-    return classifier(conv_bn(3, 16, 3, 2, act=nn.Hardswish), *blocks, conv_bn(40, 128, 1, act=nn.Hardswish), width=128)
+    blocks = [
+        Inverted(16, 16, 1, nn.ReLU, gate),
+        Inverted(16, 24, 2, nn.Hardswish),
+        Inverted(24, 24, 1, nn.Hardswish, gate, 5),
+        Inverted(24, 40, 2, nn.Hardswish, gate),
+    ]
+    return classifier(
+        conv_bn(3, 16, 3, 2, act=nn.Hardswish),
+        *blocks,
+        conv_bn(40, 128, 1, act=nn.Hardswish),
+        width=128,
+    )
 
 
 def efficientnet():
     gate = nn.Sigmoid()
-    blocks = [Inverted(16, 16, 1, nn.SiLU, gate), Inverted(16, 24, 2, nn.SiLU, gate, 5), Inverted(24, 24, 1, nn.SiLU, gate), Inverted(24, 40, 2, nn.SiLU, gate)]
-    return classifier(conv_bn(3, 16, 3, 2, act=nn.SiLU), *blocks, conv_bn(40, 128, 1, act=nn.SiLU), width=128)
+    blocks = [
+        Inverted(16, 16, 1, nn.SiLU, gate),
+        Inverted(16, 24, 2, nn.SiLU, gate, 5),
+        Inverted(24, 24, 1, nn.SiLU, gate),
+        Inverted(24, 40, 2, nn.SiLU, gate),
+    ]
+    return classifier(
+        conv_bn(3, 16, 3, 2, act=nn.SiLU), *blocks, conv_bn(40, 128, 1, act=nn.SiLU), width=128
+    )
 
 
 class ConvNextBlock(nn.Module):
     def __init__(self, c):
         super().__init__()
-        self.depthwise, self.norm = nn.Conv2d(c, c, 7, padding=3, groups=c), nn.LayerNorm(c, eps=1e-6)
+        self.depthwise, self.norm = (
+            nn.Conv2d(c, c, 7, padding=3, groups=c),
+            nn.LayerNorm(c, eps=1e-6),
+        )
         self.up, self.down = nn.Linear(c, 4 * c), nn.Linear(4 * c, c)
         self.scale = nn.Parameter(0.5 * torch.ones(c))
 
@@ -93,7 +120,14 @@ class ConvNextBlock(nn.Module):
 
 
 def convnext():
-    return classifier(nn.Conv2d(3, 32, 4, 4), ConvNextBlock(32), nn.Conv2d(32, 64, 2, 2), ConvNextBlock(64), ConvNextBlock(64), width=64)
+    return classifier(
+        nn.Conv2d(3, 32, 4, 4),
+        ConvNextBlock(32),
+        nn.Conv2d(32, 64, 2, 2),
+        ConvNextBlock(64),
+        ConvNextBlock(64),
+        width=64,
+    )
 
 
 class UNet(nn.Module):
@@ -114,7 +148,9 @@ class UNet(nn.Module):
 class Yolo(nn.Module):
     def __init__(self):
         super().__init__()
-        self.stem = nn.Sequential(conv_bn(3, 16, 3, 2, act=nn.SiLU), conv_bn(16, 32, 3, 2, act=nn.SiLU))
+        self.stem = nn.Sequential(
+            conv_bn(3, 16, 3, 2, act=nn.SiLU), conv_bn(16, 32, 3, 2, act=nn.SiLU)
+        )
         self.wide, self.inner = conv_bn(32, 64, 1, act=nn.SiLU), conv_bn(32, 32, act=nn.SiLU)
         self.joined, self.deep = conv_bn(96, 64, 1, act=nn.SiLU), conv_bn(64, 64, 3, 2, act=nn.SiLU)
         self.spp1, self.spp2 = conv_bn(64, 32, 1, act=nn.SiLU), conv_bn(128, 64, 1, act=nn.SiLU)
@@ -150,7 +186,11 @@ class Block(nn.Module):
     def __init__(self, c, heads, first_norm=True):
         super().__init__()
         self.n1, self.n2, self.first_norm = nn.LayerNorm(c), nn.LayerNorm(c), first_norm
-        self.attention, self.up, self.down = Attention(c, heads), nn.Linear(c, 4 * c), nn.Linear(4 * c, c)
+        self.attention, self.up, self.down = (
+            Attention(c, heads),
+            nn.Linear(c, 4 * c),
+            nn.Linear(4 * c, c),
+        )
 
     def feed(self, x):
         return self.down(F.gelu(self.up(x)))
@@ -182,7 +222,10 @@ class ViT(nn.Module):
 class Swin(nn.Module):
     def __init__(self, c=32):
         super().__init__()
-        self.patch, self.blocks = nn.Conv2d(3, c, 4, 4), nn.ModuleList(Block(c, 4) for _ in range(4))
+        self.patch, self.blocks = (
+            nn.Conv2d(3, c, 4, 4),
+            nn.ModuleList(Block(c, 4) for _ in range(4)),
+        )
         self.norm, self.head = nn.LayerNorm(c), nn.Linear(c, 10)
         ids = torch.arange(8).div(4, rounding_mode="floor").roll(-2)
         window = (ids[:, None] * 2 + ids).reshape(2, 4, 2, 4).transpose(1, 2).reshape(4, 1, 16)
@@ -254,7 +297,9 @@ class Recurrent(nn.Module):
 class Tcn(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Conv1d(1 if i == 0 else 32, 32, 3, dilation=2**i) for i in range(5))
+        self.layers = nn.ModuleList(
+            nn.Conv1d(1 if i == 0 else 32, 32, 3, dilation=2**i) for i in range(5)
+        )
         self.head = nn.Conv1d(32, 8, 1)
 
     def forward(self, x):
@@ -290,8 +335,13 @@ def audio_convs():
 class Crnn(nn.Module):
     def __init__(self):
         super().__init__()
-        self.convs = nn.Sequential(conv_bn(1, 16), nn.MaxPool2d(2), conv_bn(16, 32), nn.MaxPool2d((4, 1)))
-        self.rnn, self.head = nn.LSTM(128, 48, bidirectional=True, batch_first=True), nn.Linear(96, 40)
+        self.convs = nn.Sequential(
+            conv_bn(1, 16), nn.MaxPool2d(2), conv_bn(16, 32), nn.MaxPool2d((4, 1))
+        )
+        self.rnn, self.head = (
+            nn.LSTM(128, 48, bidirectional=True, batch_first=True),
+            nn.Linear(96, 40),
+        )
 
     def forward(self, x):
         x = self.convs(x).flatten(1, 2).transpose(1, 2)
@@ -302,7 +352,12 @@ def group_norms():
     def part(i, o, norm):
         return nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), norm, nn.SiLU())
 
-    return classifier(part(3, 16, nn.GroupNorm(4, 16)), part(16, 32, nn.InstanceNorm2d(32, affine=True)), part(32, 64, nn.GroupNorm(8, 64)), width=64)
+    return classifier(
+        part(3, 16, nn.GroupNorm(4, 16)),
+        part(16, 32, nn.InstanceNorm2d(32, affine=True)),
+        part(32, 64, nn.GroupNorm(8, 64)),
+        width=64,
+    )
 
 
 class Branches(nn.Module):
@@ -397,11 +452,23 @@ FAMILIES = {
     "vit": (ViT, images(3, 32, 32), BOTH, BATCH, None),
     "swin": (Swin, images(3, 32, 32), BOTH, BATCH, None),
     "bert": (Bert, masked, BOTH, TEXT * 2, None),
-    "bert-finite-mask": (lambda: Bert(torch.finfo(torch.float32).min), masked, BOTH, TEXT * 2, None),
+    "bert-finite-mask": (
+        lambda: Bert(torch.finfo(torch.float32).min),
+        masked,
+        BOTH,
+        TEXT * 2,
+        None,
+    ),
     "bert-1e4-mask": (lambda: Bert(-1e4), masked, BOTH, TEXT * 2, None),
     "gpt": (Gpt, tokens(1000, 20), BOTH, TEXT, None),
     "lstm": (lambda: Recurrent(nn.LSTM, num_layers=2), tokens(200, 16), BOTH, TEXT, None),
-    "lstm-bidirectional": (lambda: Recurrent(nn.LSTM, bidirectional=True), tokens(200, 16), BOTH, TEXT, None),
+    "lstm-bidirectional": (
+        lambda: Recurrent(nn.LSTM, bidirectional=True),
+        tokens(200, 16),
+        BOTH,
+        TEXT,
+        None,
+    ),
     "gru": (lambda: Recurrent(nn.GRU, bidirectional=True), tokens(200, 16), BOTH, TEXT, None),
     "rnn": (lambda: Recurrent(nn.RNN), tokens(200, 16), BOTH, TEXT, None),
     "tcn": (Tcn, waves(1024), BOTH, BATCH, None),

@@ -144,7 +144,9 @@ def survey(path, calibration, evaluation, variants, peer):
             entry["notes"] = [note for report in made.report for note in report["notes"]]
             entry["sqnr"] = sqnr(real, run(data, evaluation))
             said = dwindle.compare(original, made, data=evaluation, runs=0)[1]["outputs"]
-            entry["said"] = min((o["sqnr_db"] for o in said if o["sqnr_db"] is not None), default=None)
+            entry["said"] = min(
+                (o["sqnr_db"] for o in said if o["sqnr_db"] is not None), default=None
+            )
             runners[name] = session(data)
         except Exception as error:
             result.setdefault(name, {})["failure"] = first_line(error)
@@ -249,7 +251,9 @@ def measure(args, name):
 
 def main():
     warnings.filterwarnings("ignore")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--folder", default="models")
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
@@ -262,7 +266,9 @@ def main():
         print(json.dumps(work(args)))
         return
     names = args.only or [name for source in sources() for name in source.MODELS]
-    results = json.loads(Path(args.json).read_text()) if args.json and Path(args.json).exists() else {}
+    results = (
+        json.loads(Path(args.json).read_text()) if args.json and Path(args.json).exists() else {}
+    )
     print(HEAD)
     for name in names:
         results[name] = measure(args, name)

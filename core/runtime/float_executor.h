@@ -30,8 +30,8 @@ class FloatExecutor {
 
   // Runs with `feeds` for the graph inputs (those with an initializer may be left out) and returns
   // the graph outputs. Shapes may change from run to run. Raises BadData where a name, dtype or
-  // shape does not fit the model's inputs, or what a kernel raises, with the node named; Interrupted
-  // within a node's time of a request for it, however long a loop runs.
+  // shape does not fit the model's inputs, or what a kernel raises, with the node named;
+  // Interrupted within a node's time of a request for it, however long a loop runs.
   TensorMap run(const TensorMap& feeds);
 
   // `watcher` is called for every value in `values` on each run from now on; values of nested

@@ -119,7 +119,7 @@ TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t s
   std::exception_ptr first_error;
   // Small ones first; images need room for their strides, sound for its windows, and some models
   // take a batch of 1 only.
-  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64}, {1, 224}, {2, 2},
+  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
                                                  {1, 1},  {1, 512}, {1, 1024}};
   for (const auto& [first_extent, extent] : extents) {
     for (const int64_t count : {8, 2, 1}) {

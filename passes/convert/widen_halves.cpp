@@ -5,9 +5,9 @@
 // float are float32 in every runtime. Values that overflow in 16 bits no longer do. The model gets
 // larger; it is for what comes behind.
 //
-// Does nothing where there are no such tensors, and where one cannot be told to be float32: in local
-// functions, in sequences and optionals, in sparse or overridable initializers, in the scales of a
-// quantized model, in ops of other domains.
+// Does nothing where there are no such tensors, and where one cannot be told to be float32: in
+// local functions, in sequences and optionals, in sparse or overridable initializers, in the scales
+// of a quantized model, in ops of other domains.
 #include <algorithm>
 #include <array>
 

@@ -131,9 +131,8 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
   const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
   // Weights that a caller could override are taken for what they are: constants.
   // Halves become float32 before batch normalization and the like are folded.
-  Recipe recipe{{{"drop-weight-inputs", {{"all", true}}},
-                 {"inline-functions", {}},
-                 {"widen-halves", {}}}};
+  Recipe recipe{
+      {{"drop-weight-inputs", {{"all", true}}}, {"inline-functions", {}}, {"widen-halves", {}}}};
   for (Step& step : simplify_recipe().steps) recipe.steps.push_back(std::move(step));
   recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
   recipe.steps.push_back({pass, options});

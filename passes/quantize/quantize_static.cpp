@@ -4,9 +4,9 @@
 // Placement says which values get a pair; calibration data says which range each must represent;
 // weights are rounded to their own scales, and what the rounding takes off the mean of each output
 // channel is given back through the bias. Nodes that calibration does not reach, whose values are
-// infinite, or whose own output would be lost in noise stay in float, and so do values whose rounding
-// the outputs of the model do not bear. A Relu or Clip that
-// saturation makes superfluous goes.
+// infinite, or whose own output would be lost in noise stay in float, and so do values whose
+// rounding the outputs of the model do not bear. A Relu or Clip that saturation makes superfluous
+// goes.
 //
 // Does nothing where no node can be quantized. Refuses a model that is quantized already. Nested
 // graphs are quantized like the main one; bodies of local functions stay in float (inline-functions
@@ -154,8 +154,7 @@ class QuantizeStatic : public Pass {
       auto means = statistics.means.find(data);
       plan.weights.push_back(plan_weights(
           site, scheme_.weights, in_integers && integer_bias ? plan.params.at(data).scale : 0.0f,
-          means != statistics.means.end() ? means->second.means()
-                                                         : std::vector<double>()));
+          means != statistics.means.end() ? means->second.means() : std::vector<double>()));
     }
   }
 

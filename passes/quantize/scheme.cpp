@@ -182,7 +182,8 @@ Scheme read_static_scheme(const Options& options) {
   scheme.least_output_sqnr = options.get<double>("min-output-sqnr");
   for (const auto& [name, least] : {std::pair("min-sqnr", scheme.least_sqnr),
                                     std::pair("min-output-sqnr", scheme.least_output_sqnr)}) {
-    if (!std::isfinite(least)) throw BadOption(std::string(name) + " must be a finite number of dB");
+    if (!std::isfinite(least))
+      throw BadOption(std::string(name) + " must be a finite number of dB");
   }
   return scheme;
 }

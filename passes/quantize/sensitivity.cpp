@@ -98,8 +98,8 @@ Values without(const Values& values, const std::unordered_set<const Value*>& gon
 
 }  // namespace
 
-// Noises add up, nearly. So the noisiest part is cut in two again and again until one value is left,
-// which is taken out, until the rest is quiet enough.
+// Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
+// left, which is taken out, until the rest is quiet enough.
 std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
                                              const std::vector<Feed>& feeds, double least_db) {
   const Values all = rounded_values(plan);

@@ -45,7 +45,9 @@ def loud_and_quiet(normalized=True):
     last = RNG.normal(size=(64, 64, 3)).astype(np.float32) / 8
     nodes = [
         helper.make_node("Conv", ["x", "first"], ["a"], "first"),
-        helper.make_node("InstanceNormalization", ["a", "one", "zero"], ["b"], "norm", epsilon=1e-8),
+        helper.make_node(
+            "InstanceNormalization", ["a", "one", "zero"], ["b"], "norm", epsilon=1e-8
+        ),
         helper.make_node("Conv", ["b" if normalized else "a", "last"], ["y"], "last"),
     ]
     initializers = {"first": first, "last": last}
@@ -151,7 +153,9 @@ def test_tables_with_infinities_stay_in_float():
 
 def test_branches_without_data_keep_small_weights():
     def branch(name):
-        w = numpy_helper.from_array(RNG.normal(size=(128, 128)).astype(np.float32) / 12, f"{name}_w")
+        w = numpy_helper.from_array(
+            RNG.normal(size=(128, 128)).astype(np.float32) / 12, f"{name}_w"
+        )
         node = helper.make_node("MatMul", ["x", f"{name}_w"], [f"{name}_y"], f"{name}_matmul")
         out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
         return helper.make_graph([node], name, [], [out], [w])

@@ -52,9 +52,9 @@ TEST(WidenHalves, ReachesNestedGraphsAndOutputsThatNestedGraphsRead) {
     for (const char* branch : {"then_branch", "else_branch"}) {
       GraphBuilder nested = b.nested(branch);
       const std::string name = branch;
-      nested.output(nested.node(
-          name + "_sum", "Add",
-          {out, nested.constant(name + "_k", halves({3}, 1, DType::kFloat16))}));
+      nested.output(
+          nested.node(name + "_sum", "Add",
+                      {out, nested.constant(name + "_k", halves({3}, 1, DType::kFloat16))}));
     }
     b.output(y);
   });
@@ -64,10 +64,9 @@ TEST(WidenHalves, ReachesNestedGraphsAndOutputsThatNestedGraphsRead) {
 }
 
 TEST(WidenHalves, LeavesOtherModelsAlone) {
-  expect_untouched(make_model([](GraphBuilder& b) {
-                     b.output(b.node("y", "Relu", {b.input("x", {2})}));
-                   }),
-                   "widen-halves");
+  expect_untouched(
+      make_model([](GraphBuilder& b) { b.output(b.node("y", "Relu", {b.input("x", {2})})); }),
+      "widen-halves");
   // The scales of a quantized model tell what its integers mean.
   expect_untouched(make_model(
                        [](GraphBuilder& b) {
