@@ -85,6 +85,7 @@ Tensor random_tensor(const Value& value, const Dims& dims, int64_t count, Random
 TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choice) {
   TensorMap feeds;
   Random random(seed);
+  bool beside_signal = false;
   for (const Value* input : model.graph->inputs()) {
     if (input->initializer() != nullptr) continue;
     if (!input->type.is_tensor() || !input->type.shape) {
@@ -94,7 +95,7 @@ TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choi
     Dims dims;
     for (const Dim& dim : *input->type.shape) {
       // The first axis is the batch more often than not, but a name decides for all its axes.
-      const bool first = dim.symbol.empty() ? dims.empty() : [&] {
+      const bool first = dim.symbol.empty() ? dims.empty() || beside_signal : [&] {
         for (const Value* other : model.graph->inputs()) {
           if (!other->type.shape || other->type.shape->empty()) continue;
           if (other->type.shape->front().same(dim)) return true;
@@ -103,6 +104,7 @@ TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choi
       }();
       dims.push_back(dim.known() ? dim.extent : first ? choice.first_extent : choice.extent);
     }
+    beside_signal |= choice.one_signal && !all_known(*input->type.shape);
     feeds.emplace(input->name(), random_tensor(*input, dims, choice.integers, random));
   }
   return feeds;
@@ -121,17 +123,20 @@ TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t s
   // take a batch of 1 only.
   const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
                                                  {1, 1},  {1, 512}, {1, 1024}};
-  for (const auto& [first_extent, extent] : extents) {
-    for (const int64_t count : {8, 2, 1}) {
-      TensorMap feeds = random_feeds(model, seed, {first_extent, extent, count});
-      try {
-        TensorMap made = executor.run(feeds);
-        if (outputs != nullptr) *outputs = std::move(made);
-        return feeds;
-      } catch (const Error&) {
-        if (!first_error) first_error = std::current_exception();
+  for (const bool one_signal : {false, true}) {
+    for (const auto& [first_extent, extent] : extents) {
+      for (const int64_t count : {8, 2, 1}) {
+        TensorMap feeds = random_feeds(model, seed, {first_extent, extent, count, one_signal});
+        try {
+          TensorMap made = executor.run(feeds);
+          if (outputs != nullptr) *outputs = std::move(made);
+          return feeds;
+        } catch (const Error&) {
+          if (!first_error) first_error = std::current_exception();
+        }
+        if (!integers) break;
       }
-      if (!integers) break;
+      if (!unknown_extents) break;
     }
     if (!unknown_extents) break;
   }

@@ -52,6 +52,9 @@ struct FeedChoice {
   int64_t first_extent = 2;  // of an unknown first axis
   int64_t extent = 16;       // of any other unknown axis
   int64_t integers = 8;      // integers are in [0, integers)
+  // Unnamed unknown axes of all inputs but the first that has one count as first axes: beside a
+  // signal, a state has its batch in any place.
+  bool one_signal = false;
 };
 
 // One tensor a graph input without initializer: floats normal with mean 0 and deviation 1, bools by

@@ -14,7 +14,7 @@ namespace dwindle::passes {
 namespace {
 
 // Samples kept to look closer with, and the memory that they may take.
-constexpr int64_t kFirstSamples = 2;
+constexpr int64_t kFirstSamples = 4;
 constexpr size_t kMostKept = size_t{16} << 20;
 // Samples are run together as long as the largest value stays in the cache: a value is looked at
 // just after it is computed.

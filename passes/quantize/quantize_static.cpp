@@ -32,6 +32,9 @@
 namespace dwindle::passes {
 namespace {
 
+// Each node is looked at by itself, which takes time; so few samples do.
+constexpr ptrdiff_t kProbed = 2;
+
 class QuantizeStatic : public Pass {
  public:
   explicit QuantizeStatic(const Options& options)
@@ -91,12 +94,14 @@ class QuantizeStatic : public Pass {
     };
     keep_unusable(plan, statistics, kept, stored);
     place();
+    const auto& first = statistics.first_feeds;
+    const std::vector<Feed> probed(first.begin(),
+                                   first.begin() + std::min<ptrdiff_t>(kProbed, std::ssize(first)));
     if (scheme_.least_sqnr > 0 && !plan.placement.nodes.empty() &&
-        keep_lossy(node_sqnr(model, plan, statistics.first_feeds), kept)) {
+        keep_lossy(node_sqnr(model, plan, probed), kept)) {
       place();
     }
-    if (scheme_.least_output_sqnr > 0 &&
-        keep_sensitive(model, plan, statistics.first_feeds, kept, stored)) {
+    if (scheme_.least_output_sqnr > 0 && keep_sensitive(model, plan, first, kept, stored)) {
       place();
     }
   }

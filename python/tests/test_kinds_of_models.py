@@ -183,3 +183,18 @@ def test_sound_models_are_checked_on_inputs_that_fill_their_windows():
     small = dwindle.simplify(build(nodes, initializers, *sides))
     assert small.proof["same"]
     onnx.checker.check_model(small.to_onnx())
+
+
+def test_a_state_beside_a_signal_has_its_batch_in_any_place():
+    kernel = RNG.normal(size=(8, 1, 256)).astype(np.float32)
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axis"], ["wave"]),
+        helper.make_node("Conv", ["wave", "kernel"], ["frames"], strides=[512]),
+        helper.make_node("Squeeze", ["frames", "last"], ["frame"]),
+        helper.make_node("Add", ["frame", "state"], ["y"]),
+    ]
+    axes = {"axis": np.array([1], np.int64), "last": np.array([2], np.int64)}
+    inputs = [("x", TensorProto.FLOAT, [None, None]), ("state", TensorProto.FLOAT, [2, None, 8])]
+    outputs = [("y", TensorProto.FLOAT, None)]
+    small = dwindle.simplify(build(nodes, {"kernel": kernel, **axes}, inputs, outputs))
+    assert small.proof["same"]
