@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -55,6 +56,8 @@ struct PassContext {
   Progress* progress = nullptr;    // may be null
   // The model before the first pass of the recipe, whose names people know; may be null.
   const Model* original = nullptr;
+  // A folder for temporary data; empty: see Spill.
+  std::filesystem::path scratch = {};
 };
 
 struct PassResult {

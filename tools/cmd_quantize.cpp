@@ -24,7 +24,9 @@ struct Arguments {
   passes::ProofOptions proof;
 };
 
-int quantize(const Arguments& arguments) {
+int quantize(Arguments arguments) {
+  // Room for the result is needed beside OUT anyway.
+  arguments.proof.scratch = std::filesystem::absolute(arguments.paths.output).parent_path();
   const passes::Recipe recipe = passes::quantize_recipe(arguments.flags.given());
   const bool with_data = !arguments.data.path.empty();
   if (passes::needs_calibration(recipe) && !with_data) {

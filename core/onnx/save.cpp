@@ -1,4 +1,5 @@
 // Model to files.
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -14,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kPart = size_t{8} << 20;
+
 EncodedModel encode(const Model& model, ExternalData external, const std::string& location) {
   switch (external) {
     case ExternalData::kNever:
@@ -28,8 +31,16 @@ EncodedModel encode(const Model& model, ExternalData external, const std::string
   return EncodedModel(model, {.mapped = true, .large = true, .location = location});
 }
 
+// Writes in parts and gives each back: of weights that are mapped, memory holds a part at a time.
 Sink sink_to(AtomicFile& file) {
-  return [&file](std::span<const std::byte> bytes) { file.write(bytes); };
+  return [&file](std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const auto part = bytes.first(std::min(bytes.size(), kPart));
+      file.write(part);
+      give_back_pages(part);
+      bytes = bytes.subspan(part.size());
+    }
+  };
 }
 
 fs::path data_path(const fs::path& model, const std::string& location) {

@@ -6,20 +6,23 @@
 //   blocks         a panel [block, inner] a block, runs of one column
 //
 // A panel is taken column strip by column strip; strips never cut a run, so they are independent.
+// The scales of blocks come from quantize_blocks(), a faster way for their many small groups.
 #include "core/quant/weights.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <vector>
 
+#include "core/quant/block_weights.h"
 #include "core/quant/params.h"
 #include "core/support/threads.h"
 
 namespace dwindle {
 namespace {
 
-constexpr float kLeastScale = 1e-18f;  // as of activations: products of two scales stay normal
-constexpr int64_t kStrip = 1 << 12;    // columns of a strip, about
+constexpr int64_t kStrip = 1 << 12;  // columns of a strip, about
 
 struct Panel {
   int64_t first;  // element
@@ -60,13 +63,25 @@ class Panels {
   int64_t block_ = 0, blocks_ = 1;
 };
 
-// Calls `body(strip)` for all strips of all panels, in parallel.
+int64_t strip_width(const Panel& panel) {
+  return std::max<int64_t>(1, kStrip / panel.run) * panel.run;
+}
+
+int64_t count_strips(const Tensor& weights, const WeightFormat& format) {
+  if (weights.size() == 0) return 0;
+  const Panels panels(weights.shape(), format);
+  const Panel any = panels.at(0);
+  const int64_t width = strip_width(any);
+  return panels.count() * ((any.columns + width - 1) / width);
+}
+
+// Calls `body(panel, first column, columns, index)` for all strips of all panels, in parallel.
 template <typename Body>
 void for_each_strip(const Tensor& weights, const WeightFormat& format, const Body& body) {
   if (weights.size() == 0) return;
   const Panels panels(weights.shape(), format);
   const Panel any = panels.at(0);
-  const int64_t width = std::max<int64_t>(1, kStrip / any.run) * any.run;
+  const int64_t width = strip_width(any);
   const int64_t strips = (any.columns + width - 1) / width;
   const int64_t elements = std::max<int64_t>(1, any.rows * std::min(width, any.columns));
   parallel_for(panels.count() * strips, std::max<int64_t>(1, kStrip * 8 / elements),
@@ -74,18 +89,9 @@ void for_each_strip(const Tensor& weights, const WeightFormat& format, const Bod
                  for (int64_t i = begin; i < end; ++i) {
                    const Panel panel = panels.at(i / strips);
                    const int64_t first = i % strips * width;
-                   body(panel, first, std::min(width, panel.columns - first));
+                   body(panel, first, std::min(width, panel.columns - first), i);
                  }
                });
-}
-
-Dims scale_shape(const Dims& shape, const WeightFormat& format) {
-  if (format.axis < 0) return {};
-  const auto axis = static_cast<size_t>(format.axis);
-  if (format.block_size == 0) return {shape[axis]};
-  Dims blocks = shape;
-  blocks[axis] = (shape[axis] + format.block_size - 1) / format.block_size;
-  return blocks;
 }
 
 // Scratch of one strip: the scale of every column.
@@ -160,17 +166,14 @@ void choose_scales(const float* first, const Panel& panel, int64_t width,
   for (int64_t c = 0; c < width; ++c) {
     const auto at = static_cast<size_t>(c);
     const float full = std::max(columns.least[at] / low, columns.greatest[at] / high);
-    columns.best[at] = full == 0 ? 1.0f : std::max(full, kLeastScale);
+    columns.best[at] = full == 0 ? 1.0f : std::max(full, kLeastWeightScale);
   }
   if (format.range == WeightRange::kMinMax) return;
-  // Clipping pays the more the fewer the steps: to 0.8 of the magnitude with 8 bits, to 0.4 with 2.
-  constexpr int kCandidates = 16;
-  const float most_clipped = dtype_bits(format.dtype) >= 8 ? 0.3f : 0.6f;
   const std::vector<float> full = columns.best;
-  for (int candidate = 0; candidate < kCandidates; ++candidate) {
-    const float share = 1 - most_clipped * static_cast<float>(candidate) / kCandidates;
+  const std::vector<float> shares = scale_shares(format);
+  for (size_t candidate = 0; candidate < shares.size(); ++candidate) {
     for (size_t c = 0; c < full.size(); ++c) {
-      columns.scale[c] = std::max(full[c] * share, kLeastScale);
+      columns.scale[c] = std::max(full[c] * shares[candidate], kLeastWeightScale);
     }
     add_errors(first, panel, width, limits, columns);
     for (size_t c = 0; c < full.size(); ++c) {
@@ -189,6 +192,17 @@ void load_scales(const float* scales, const Panel& panel, int64_t first, int64_t
   }
 }
 
+// Packs the whole pairs of 4-bit integers for bytes [begin, end); returns the first byte left.
+int64_t pack_pairs(const int8_t* from, int64_t size, int64_t begin, int64_t end, std::byte* to) {
+  end = std::min(end, size / 2);
+  for (int64_t byte = begin; byte < end; ++byte) {
+    uint16_t pair = 0;
+    std::memcpy(&pair, from + 2 * byte, sizeof pair);
+    to[byte] = static_cast<std::byte>((pair & 0x0f) | (pair >> 4 & 0xf0));
+  }
+  return std::max(begin, end);
+}
+
 // Packs integers of less than 8 bits, the first in the low bits.
 Tensor packed(const Tensor& integers, DType dtype) {
   const int bits = dtype_bits(dtype);
@@ -200,6 +214,7 @@ Tensor packed(const Tensor& integers, DType dtype) {
   const int8_t* from = integers.data<int8_t>();
   const int64_t size = integers.size();
   parallel_for(static_cast<int64_t>(out.nbytes()), 1 << 16, [&](int64_t begin, int64_t end) {
+    if (bits == 4) begin = pack_pairs(from, size, begin, end, to);
     for (int64_t byte = begin; byte < end; ++byte) {
       int code = 0;
       const int64_t first = byte * in_byte;
@@ -211,37 +226,27 @@ Tensor packed(const Tensor& integers, DType dtype) {
   return out;
 }
 
-}  // namespace
-
-WeightLimits weight_limits(const WeightFormat& format) {
-  const IntegerRange range = integer_range(format.dtype, dtype_bits(format.dtype) >= 8);
-  if (!format.reduce_range) return {range.min, range.max};
-  return {range.min / 2, range.max / 2};
+void add_loss(const float* real, const int8_t* integers, const float* scale, int64_t count,
+              WeightLoss& loss) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double error = static_cast<double>(real[i]) -
+                         static_cast<double>(static_cast<float>(integers[i]) * scale[i]);
+    loss.add({static_cast<double>(real[i]) * static_cast<double>(real[i]), error * error});
+  }
 }
 
-Tensor weight_scales(const Tensor& weights, const WeightFormat& format) {
-  Tensor scales = Tensor::allocate(DType::kFloat, scale_shape(weights.shape(), format));
-  float* out = scales.mutable_data<float>();
-  std::fill(out, out + scales.size(), 1.0f);
-  const float* data = weights.data<float>();
-  for_each_strip(weights, format, [&](const Panel& panel, int64_t first, int64_t width) {
-    Columns columns(width);
-    choose_scales(data + panel.first + first, panel, width, format, columns);
-    for (int64_t c = 0; c < width; c += panel.run) {
-      out[panel.first_scale + (first + c) / panel.run] = columns.best[static_cast<size_t>(c)];
-    }
-  });
-  return scales;
-}
-
-Tensor quantize_weights(const Tensor& weights, const Tensor& scales, const WeightFormat& format) {
+// One byte an element.
+Tensor unpacked_integers(const Tensor& weights, const Tensor& scales, const WeightFormat& format,
+                         WeightLoss* loss) {
   Tensor integers = Tensor::allocate(DType::kInt8, weights.shape());
   int8_t* out = integers.mutable_data<int8_t>();
   const float* data = weights.data<float>();
   const float* scale_data = scales.data<float>();
   const WeightLimits limits = weight_limits(format);
   const auto low = static_cast<float>(limits.min), high = static_cast<float>(limits.max);
-  for_each_strip(weights, format, [&](const Panel& panel, int64_t first, int64_t width) {
+  std::vector<WeightLoss> losses(
+      static_cast<size_t>(loss == nullptr ? 0 : count_strips(weights, format)));
+  const auto body = [&](const Panel& panel, int64_t first, int64_t width, int64_t index) {
     std::vector<float> scale(static_cast<size_t>(width));
     load_scales(scale_data, panel, first, width, scale.data());
     for (int64_t row = 0; row < panel.rows; ++row) {
@@ -252,9 +257,84 @@ Tensor quantize_weights(const Tensor& weights, const Tensor& scales, const Weigh
         q = q < high ? q : high;
         out[at + c] = static_cast<int8_t>(static_cast<int32_t>((q + kRound) - kRound));
       }
+      if (loss == nullptr) continue;
+      add_loss(data + at, out + at, scale.data(), width, losses[static_cast<size_t>(index)]);
+    }
+  };
+  for_each_strip(weights, format, body);
+  for (const WeightLoss& one : losses) loss->add(one);
+  return integers;
+}
+
+}  // namespace
+
+WeightLimits weight_limits(const WeightFormat& format) {
+  const IntegerRange range = integer_range(format.dtype, dtype_bits(format.dtype) >= 8);
+  if (!format.reduce_range) return {range.min, range.max};
+  return {range.min / 2, range.max / 2};
+}
+
+Dims scale_shape(const Dims& shape, const WeightFormat& format) {
+  if (format.axis < 0) return {};
+  const auto axis = static_cast<size_t>(format.axis);
+  if (format.block_size == 0) return {shape[axis]};
+  Dims blocks = shape;
+  blocks[axis] = (shape[axis] + format.block_size - 1) / format.block_size;
+  return blocks;
+}
+
+std::vector<float> scale_shares(const WeightFormat& format) {
+  if (format.range == WeightRange::kMinMax) return {1.0f};
+  // Clipping pays the more the fewer the steps: to 0.7 of the magnitude with 8 bits, to 0.4 below.
+  constexpr int kCandidates = 16;
+  const float most_clipped = dtype_bits(format.dtype) >= 8 ? 0.3f : 0.6f;
+  std::vector<float> shares;
+  for (int i = 0; i < kCandidates; ++i) {
+    shares.push_back(1 - most_clipped * static_cast<float>(i) / kCandidates);
+  }
+  return shares;
+}
+
+double WeightLoss::sqnr_db() const {
+  if (noise == 0) return std::numeric_limits<double>::infinity();
+  return 10 * std::log10(signal / noise);
+}
+
+QuantizedWeights quantized_weights(const Tensor& weights, const WeightFormat& format,
+                                   WeightLoss* loss) {
+  if (format.block_size == 0) {
+    Tensor scales = weight_scales(weights, format);
+    Tensor integers = packed(unpacked_integers(weights, scales, format, loss), format.dtype);
+    return {std::move(integers), std::move(scales)};
+  }
+  Tensor scales = Tensor::allocate(DType::kFloat, scale_shape(weights.shape(), format));
+  Tensor integers = Tensor::allocate(DType::kInt8, weights.shape());
+  quantize_blocks(weights, format, scales.mutable_data<float>(), integers.mutable_data<int8_t>(),
+                  loss);
+  return {packed(integers, format.dtype), std::move(scales)};
+}
+
+Tensor weight_scales(const Tensor& weights, const WeightFormat& format) {
+  Tensor scales = Tensor::allocate(DType::kFloat, scale_shape(weights.shape(), format));
+  float* out = scales.mutable_data<float>();
+  std::fill(out, out + scales.size(), 1.0f);
+  if (format.block_size > 0) {
+    quantize_blocks(weights, format, out, nullptr, nullptr);
+    return scales;
+  }
+  const float* data = weights.data<float>();
+  for_each_strip(weights, format, [&](const Panel& panel, int64_t first, int64_t width, int64_t) {
+    Columns columns(width);
+    choose_scales(data + panel.first + first, panel, width, format, columns);
+    for (int64_t c = 0; c < width; c += panel.run) {
+      out[panel.first_scale + (first + c) / panel.run] = columns.best[static_cast<size_t>(c)];
     }
   });
-  return packed(integers, format.dtype);
+  return scales;
+}
+
+Tensor quantize_weights(const Tensor& weights, const Tensor& scales, const WeightFormat& format) {
+  return packed(unpacked_integers(weights, scales, format, nullptr), format.dtype);
 }
 
 Tensor dequantize_weights(const Tensor& integers, const Tensor& scales,
@@ -263,7 +343,7 @@ Tensor dequantize_weights(const Tensor& integers, const Tensor& scales,
   float* out = weights.mutable_data<float>();
   const float* scale_data = scales.data<float>();
   const std::vector<float> values = to_floats(integers);
-  for_each_strip(weights, format, [&](const Panel& panel, int64_t first, int64_t width) {
+  for_each_strip(weights, format, [&](const Panel& panel, int64_t first, int64_t width, int64_t) {
     std::vector<float> scale(static_cast<size_t>(width));
     load_scales(scale_data, panel, first, width, scale.data());
     for (int64_t row = 0; row < panel.rows; ++row) {

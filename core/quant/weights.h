@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/ir/tensor.h"
 
@@ -37,6 +38,32 @@ struct WeightLimits {
   int32_t min, max;
 };
 WeightLimits weight_limits(const WeightFormat& format);
+
+// The shape of the scales of weights of `shape`, see QuantizedWeights.
+Dims scale_shape(const Dims& shape, const WeightFormat& format);
+
+// The least scale: products of two scales stay normal.
+inline constexpr float kLeastWeightScale = 1e-18f;
+
+// The scales that are tried, as shares of the one at which the largest magnitude fits.
+std::vector<float> scale_shares(const WeightFormat& format);
+
+// What rounding takes off weights: the sums of their squares and of the squares of their errors.
+struct WeightLoss {
+  double signal = 0, noise = 0;
+
+  void add(const WeightLoss& other) {
+    signal += other.signal;
+    noise += other.noise;
+  }
+  // Signal-to-quantization-noise ratio; infinite where there is no noise.
+  double sqnr_db() const;
+};
+
+// Scales and integers of float `weights`. Adds to `loss` unless it is null, the same sums for any
+// number of threads and any CPU; its signal is NaN or infinite after weights that are not finite.
+QuantizedWeights quantized_weights(const Tensor& weights, const WeightFormat& format,
+                                   WeightLoss* loss = nullptr);
 
 // The scales of float `weights`, [groups] as QuantizedWeights has them. Groups of zeros get 1.
 Tensor weight_scales(const Tensor& weights, const WeightFormat& format);

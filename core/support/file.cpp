@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <map>
+#include <mutex>
 #include <system_error>
 
 #include "core/support/error.h"
@@ -32,18 +34,39 @@ struct Descriptor {
   }
 };
 
-// Past a limit on the size of files, a write raises a signal that would end the process with the
-// temporary file left behind; ignored, the write fails instead. What a caller has set stays.
-void let_large_writes_fail() {
-  static const bool done = [] {
-    struct sigaction action {};
-    if (::sigaction(SIGXFSZ, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
-      action.sa_handler = SIG_IGN;
-      ::sigaction(SIGXFSZ, &action, nullptr);
-    }
-    return true;
-  }();
-  (void)done;
+// Where files are mapped: only there may pages be dropped without loss.
+class Mappings {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    std::lock_guard lock(mutex_);
+    ends_.emplace(address(bytes.data()), address(bytes.data()) + bytes.size());
+  }
+  void remove(std::span<const std::byte> bytes) noexcept {
+    std::lock_guard lock(mutex_);
+    ends_.erase(address(bytes.data()));
+  }
+  // Tells the system what becomes of the pages that `bytes` lie in.
+  void advise(std::span<const std::byte> bytes, int advice) noexcept {
+    static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const uintptr_t begin = address(bytes.data()), end = begin + bytes.size();
+    std::lock_guard lock(mutex_);  // so that the mapping stays
+    const auto after = ends_.upper_bound(begin);
+    if (bytes.empty() || after == ends_.begin() || std::prev(after)->second < end) return;
+    const uintptr_t first = begin / page * page;
+    ::madvise(reinterpret_cast<void*>(first), end - first, advice);
+  }
+
+ private:
+  static uintptr_t address(const std::byte* at) { return reinterpret_cast<uintptr_t>(at); }
+
+  std::mutex mutex_;
+  std::map<uintptr_t, uintptr_t> ends_;  // by where mappings begin
+};
+
+// Never destroyed: tensors held by static objects may outlive it otherwise.
+Mappings& mappings() {
+  static Mappings& instance = *new Mappings;
+  return instance;
 }
 
 // Makes the rename in `folder` last through a power cut. A file system that cannot do so (some
@@ -73,17 +96,45 @@ std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
   if (S_ISDIR(status.st_mode)) fail("open", path, EISDIR);
   if (!S_ISREG(status.st_mode)) throw IoError("'" + path.string() + "' is no regular file");
 
+  return of_descriptor(descriptor.number, 0, static_cast<size_t>(status.st_size), path);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::of_descriptor(int descriptor, uint64_t offset,
+                                                            size_t size, const fs::path& path) {
   std::shared_ptr<MappedFile> file(new MappedFile);
-  const size_t size = static_cast<size_t>(status.st_size);
   if (size == 0) return file;  // mmap refuses empty ranges
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.number, 0);
+  void* address =
+      ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, static_cast<off_t>(offset));
   if (address == MAP_FAILED) fail("map", path, errno);
   file->bytes_ = {static_cast<const std::byte*>(address), size};
+  mappings().add(file->bytes_);
   return file;
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (bytes_.empty()) return;
+  mappings().remove(bytes_);
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void give_back_pages(std::span<const std::byte> bytes) noexcept {
+  mappings().advise(bytes, MADV_DONTNEED);
+}
+
+void read_ahead(std::span<const std::byte> bytes) noexcept {
+  mappings().advise(bytes, MADV_WILLNEED);
+}
+
+void let_large_writes_fail() {
+  static const bool done = [] {
+    struct sigaction action {};
+    if (::sigaction(SIGXFSZ, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
+      action.sa_handler = SIG_IGN;
+      ::sigaction(SIGXFSZ, &action, nullptr);
+    }
+    return true;
+  }();
+  (void)done;
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(resolved(path)) {

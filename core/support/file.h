@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -15,6 +16,11 @@ namespace dwindle {
 class MappedFile {
  public:
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  // `size` bytes from `offset` on, a multiple of the page size, of an open file, which must have
+  // them. `path` is for messages.
+  static std::shared_ptr<const MappedFile> of_descriptor(int descriptor, uint64_t offset,
+                                                         size_t size,
+                                                         const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -25,6 +31,17 @@ class MappedFile {
   MappedFile() = default;
   std::span<const std::byte> bytes_;
 };
+
+// Gives the memory of `bytes` back to the system where it mirrors a MappedFile; it is read again
+// when touched. Does nothing for other memory, so any bytes may be given.
+void give_back_pages(std::span<const std::byte> bytes) noexcept;
+
+// Lets the system read `bytes` of a MappedFile in the background. Does nothing for other memory.
+void read_ahead(std::span<const std::byte> bytes) noexcept;
+
+// Past a limit on the size of files, a write raises a signal that would end the process with
+// temporary files left behind; ignored, the write fails instead. What a caller has set stays.
+void let_large_writes_fail();
 
 // Writes to a temporary file beside `path`; commit() makes it `path` (fsync, rename). Destroyed
 // without commit, it leaves `path` as it was and removes the temporary file. Follows a link at

@@ -184,6 +184,10 @@ Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction) 
 void require_finite_parameters(const WeightSite& site) {
   const Tensor& weights = *constant_input(*site.node, site.input);
   require_finite(*site.node, weights, "weights");
+  require_finite_bias(site);
+}
+
+void require_finite_bias(const WeightSite& site) {
   const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
   if (bias != nullptr) require_finite(*site.node, *bias, "biases");
 }

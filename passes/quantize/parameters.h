@@ -60,5 +60,6 @@ Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction);
 // Raises BadModel, naming the node and the element, where weights or biases hold a NaN or an
 // infinity.
 void require_finite_parameters(const WeightSite& site);
+void require_finite_bias(const WeightSite& site);
 
 }  // namespace dwindle::passes

@@ -24,6 +24,9 @@ struct PlannedWeights {
 PlannedWeights plan_weights(const WeightSite& site, const WeightOptions& options, float data_scale,
                             const std::vector<double>& means);
 
+// Fills in lost_means and drops the bias that the node has only room for, unless for a correction.
+void plan_bias(PlannedWeights& planned, const std::vector<double>& means);
+
 struct Plan {
   Placement placement;
   std::unordered_map<const Value*, QuantParams> params;  // of at least placement.values

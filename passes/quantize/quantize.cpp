@@ -165,7 +165,7 @@ ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOpt
                                 progress);
   }
   const Model original = model.clone();
-  PassContext context{nullptr, progress, &original};
+  PassContext context{nullptr, progress, &original, options.scratch};
   result.passes = run_recipe(model, recipe, context);
   return result;
 }
@@ -178,7 +178,7 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
   }
   const Model original = model.clone();
   KeepingDataset keeping(data, options.samples);
-  PassContext context{&keeping, progress, &original};
+  PassContext context{&keeping, progress, &original, options.scratch};
   // The model as it is just before data comes in is what its quantized values are compared with.
   const auto [before, after] = split_at_calibration(recipe);
   ProvenResult result;

@@ -1,6 +1,7 @@
 // The quantize verb: simplify, calibrate, quantize, and prove what came out.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ struct ProofOptions {
   size_t worst = 5;      // nodes that lose most to list
   // In [0, 1]: the share of samples whose top class may change; all samples are run then.
   std::optional<double> max_drop;
+  std::filesystem::path scratch = {};  // see PassContext
 };
 
 struct ProvenResult {

@@ -2,10 +2,11 @@
 // in float. Needs no data, but corrects biases where there is some: for models too large to
 // calibrate, for layers whose activations bear no rounding, and for storage.
 //
-// Weights are taken one after the other and those of external data are given back to the system
-// when they are done, so memory holds the result and one tensor. Does nothing where no weights can
-// be quantized. Refuses a model that is quantized already. Handles nested graphs; bodies of local
-// functions stay in float (inline-functions comes first in the usual recipe).
+// Weights are taken one after the other. Those of external data are read a slab at a time and given
+// back to the system, and what comes out goes to a temporary file: the memory needed does not grow
+// with the model. Does nothing where no weights can be quantized. Refuses a model that is quantized
+// already. Handles nested graphs; bodies of local functions stay in float (inline-functions comes
+// first in the usual recipe).
 #include <algorithm>
 
 #include "core/ops/infer.h"
@@ -16,6 +17,8 @@
 #include "passes/quantize/rewrite.h"
 #include "passes/quantize/scheme.h"
 #include "passes/quantize/selection.h"
+#include "passes/quantize/stream_weights.h"
+#include "passes/quantize/weight_sqnr.h"
 
 namespace dwindle::passes {
 namespace {
@@ -43,18 +46,22 @@ class QuantizeWeights : public Pass {
       result.counts["calibration samples"] = statistics.samples;
     }
     QdqInserter inserter;
+    Spill spill(context.scratch);
+    WeightSqnr sqnr;
     for (size_t i = 0; i < placement.weights.size(); ++i) {
       if (context.progress != nullptr) {
         context.progress->update("quantizing weights", i, placement.weights.size());
       }
       const WeightSite& site = placement.weights[i];
-      auto means = statistics.means.find(site.node->input(0));
-      const PlannedWeights planned = plan_weights(
-          site, scheme_.weights, 0,
-          means == statistics.means.end() ? std::vector<double>() : means->second.means());
-      write_weights(planned, inserter);
-      correct_bias(planned, selection.kept, inserter);
+      const auto means = statistics.means.find(site.node->input(0));
+      const StreamedWeights streamed = stream_weights(
+          site, scheme_.weights,
+          means == statistics.means.end() ? std::vector<double>() : means->second.means(), spill);
+      sqnr.add(*site.node, streamed.loss);
+      write_weights(streamed.planned, inserter);
+      correct_bias(streamed.planned, selection.kept, inserter);
     }
+    result.notes.push_back(sqnr.summary());
     drop_unread_initializers(model);
     model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
     result.counts["weights quantized"] = static_cast<int64_t>(placement.weights.size());

@@ -1,9 +1,12 @@
 #include "passes/simplify/hash.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
+#include <span>
 
 #include "core/ir/graph.h"
+#include "core/support/file.h"
 
 namespace dwindle::passes {
 namespace {
@@ -11,6 +14,17 @@ namespace {
 template <typename T>
 constexpr bool kHoldsGraphs = std::is_same_v<T, std::unique_ptr<Graph>> ||
                               std::is_same_v<T, std::vector<std::unique_ptr<Graph>>>;
+
+constexpr size_t kSamples = 16, kSample = 4096;  // bytes
+
+uint64_t hash_bytes(uint64_t hash, std::span<const std::byte> bytes) {
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min<size_t>(bytes.size(), 8))) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min<size_t>(bytes.size(), 8));
+    hash = mix(hash, word);
+  }
+  return hash;
+}
 
 uint64_t bits_of(float value) {
   uint32_t bits;
@@ -42,14 +56,12 @@ uint64_t hash_of(const Tensor& tensor) {
     for (const std::string& text : tensor.string_values()) hash = mix(hash, hash_one(text));
     return hash;
   }
-  const std::byte* bytes = tensor.bytes();
-  size_t left = tensor.nbytes();
-  for (; left > 0; bytes += 8) {
-    uint64_t word = 0;
-    const size_t count = left < 8 ? left : 8;
-    std::memcpy(&word, bytes, count);
-    hash = mix(hash, word);
-    left -= count;
+  const std::span bytes(tensor.bytes(), tensor.nbytes());
+  if (bytes.size() <= kSamples * kSample) return hash_bytes(hash, bytes);
+  for (size_t i = 0; i < kSamples; ++i) {
+    const auto sample = bytes.subspan((bytes.size() - kSample) / (kSamples - 1) * i, kSample);
+    hash = hash_bytes(hash, sample);
+    give_back_pages(sample);
   }
   return hash;
 }

@@ -9,7 +9,8 @@ namespace dwindle::passes {
 
 uint64_t mix(uint64_t hash, uint64_t value);
 
-// Of dtype, shape and bytes, which are read once from front to back.
+// Of dtype, shape and bytes; of large tensors only of samples, which tell all but equal weights
+// from each other without reading gigabytes.
 uint64_t hash_of(const Tensor& tensor);
 uint64_t hash_of(const Attribute& attribute);  // 0 for graphs
 

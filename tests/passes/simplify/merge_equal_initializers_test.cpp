@@ -40,6 +40,22 @@ TEST(MergeEqualInitializers, LeavesOthers) {
                    "merge-equal-initializers");
 }
 
+// Of large tensors only samples are hashed: those that differ between samples must stay apart.
+TEST(MergeEqualInitializers, ComparesLargeTensorsInFull) {
+  const auto made = [](bool equal) {
+    return make_model([&](GraphBuilder& b) {
+      Value* x = b.input("x", {1, 1'500'000});
+      Tensor other = Tensor::zeros(DType::kFloat, {1'500'000});
+      if (!equal) other.mutable_data<float>()[1'234'567] = 1;
+      Value* zeros = b.constant("a", Tensor::zeros(DType::kFloat, {1'500'000}));
+      Value* s = b.node("s", "Max", {x, zeros});
+      b.output(b.node("y", "Max", {s, b.constant("b", other)}));
+    });
+  };
+  expect_untouched(made(false), "merge-equal-initializers");
+  EXPECT_EQ(run_checked(made(true), "merge-equal-initializers").graph->initializers().size(), 1u);
+}
+
 TEST(MergeEqualInitializers, ReadsOuterConstantsFromNestedGraphs) {
   const Model before = make_nested_model({2, 3}, [](GraphBuilder& b, Value* x) {
     // %zero of the other branch is equal, but not to be seen from here.
