@@ -114,6 +114,12 @@ void require_classes(const Model& model) {
   }
 }
 
+// Random inputs show what a result computes, but nothing may be made to fit them.
+enum class DataUse { kCalibrateAndProve, kProve };
+
+ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
+                           const ProofOptions& options, Progress* progress);
+
 void require_share(double max_drop) {
   if (max_drop >= 0 && max_drop <= 1) return;
   throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
@@ -161,8 +167,8 @@ ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOpt
     }
   }
   if (result.unproven.empty()) {
-    return run_with_calibration(model, recipe, *dataset_from_feeds(std::move(feeds)), options,
-                                progress);
+    return run_and_prove(model, recipe, *dataset_from_feeds(std::move(feeds)), DataUse::kProve,
+                         options, progress);
   }
   const Model original = model.clone();
   PassContext context{nullptr, progress, &original, options.scratch};
@@ -172,13 +178,21 @@ ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOpt
 
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
                                   const ProofOptions& options, Progress* progress) {
+  return run_and_prove(model, recipe, data, DataUse::kCalibrateAndProve, options, progress);
+}
+
+namespace {
+
+ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
+                           const ProofOptions& options, Progress* progress) {
   if (options.max_drop) require_share(*options.max_drop);
   if (options.max_drop && !data.rewind()) {
     throw BadData("max-drop compares on all of the data, but it can be read only once");
   }
   const Model original = model.clone();
   KeepingDataset keeping(data, options.samples);
-  PassContext context{&keeping, progress, &original, options.scratch};
+  PassContext context{use == DataUse::kProve ? nullptr : &keeping, progress, &original,
+                      options.scratch};
   // The model as it is just before data comes in is what its quantized values are compared with.
   const auto [before, after] = split_at_calibration(recipe);
   ProvenResult result;
@@ -194,10 +208,9 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
     throw;
   }
   undo_where_larger(model, simplified, original, result);
-  // Where nothing was to be quantized, no pass has asked for data; the proof does.
-  if (keeping.kept().empty() && !keeping.next()) {
-    throw BadData("the calibration data has no samples");
-  }
+  // Where no pass has asked for data, the proof does, until no more is kept.
+  for (size_t kept = 0; keeping.kept().size() == kept && keeping.next();) ++kept;
+  if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality =
       measure_quality(original, simplified, model, keeping.kept(), options.worst, progress);
   if (!options.max_drop) return result;
@@ -212,5 +225,7 @@ ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& d
   result.within_bound = *drop <= *options.max_drop;
   return result;
 }
+
+}  // namespace
 
 }  // namespace dwindle::passes
