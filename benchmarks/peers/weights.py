@@ -12,13 +12,11 @@ Needs `dwindle` on the PATH (or --dwindle), and onnx, onnxruntime and onnx_ir.
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,25 +72,36 @@ def command(args, tool, source, target):
     return [args.dwindle, "quantize", str(source), str(target), *options]
 
 
+# A process starts with the peak memory of the one that it was forked from, so that must be small.
+LAUNCHER = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+print(os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+
+
 def measure(args, tool, source, folder):
     """Wall and processor seconds, peak resident megabytes; leaves the result in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command(args, tool, source, folder / "out.onnx"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+    tool_command = command(args, tool, source, folder / "out.onnx")
+    tool_command[0] = shutil.which(tool_command[0])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCHER, *tool_command],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    errors = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{tool} failed:\n{errors[-2000:]}")
+    code, seconds, processor, kilobytes = map(float, done.stdout.split())
+    if code != 0:
+        sys.exit(f"{tool} failed:\n{done.stderr[-2000:]}")
     return {
-        "seconds": time.perf_counter() - started,
-        "processor": usage.ru_utime + usage.ru_stime,
-        "megabytes": usage.ru_maxrss / 1024,
+        "seconds": seconds,
+        "processor": processor,
+        "megabytes": kilobytes / 1024,
         "bytes": sum(f.stat().st_size for f in folder.iterdir()),
     }
 
@@ -173,6 +182,7 @@ def main():
     print("| tool | seconds | beside ONNX Runtime | processor seconds | peak MB | bytes | SQNR |")
     print("|---|---|---|---|---|---|---|")
     for tool, runs in results.items():
+
         def median(key, runs=runs):
             return statistics.median(run[key] for run in runs)
 

@@ -208,8 +208,11 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     throw;
   }
   undo_where_larger(model, simplified, original, result);
-  // Where no pass has asked for data, the proof does, until no more is kept.
-  for (size_t kept = 0; keeping.kept().size() == kept && keeping.next();) ++kept;
+  // Where no pass has asked for data, the proof does: for all that was made for it, else for one.
+  if (keeping.kept().empty()) {
+    while (keeping.next() && use == DataUse::kProve) {
+    }
+  }
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality =
       measure_quality(original, simplified, model, keeping.kept(), options.worst, progress);

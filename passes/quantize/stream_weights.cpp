@@ -60,6 +60,7 @@ QuantizedWeights through_file(const Tensor& weights, const WeightFormat& format,
     integers.append(quantized.integers);
     scales.append(quantized.scales);
   }
+  give_back_pages(bytes_of(weights));  // what the system has read around the slabs
   return {integers.mapped(), scales.mapped()};
 }
 
