@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+
+#include "core/support/file.h"
 
 namespace dwindle::passes {
 namespace {
@@ -26,8 +29,18 @@ bool is_float_constant(const Value* value) {
 // An infinite operand (the mask of an attention) has no integer that stands for it.
 bool holds_infinity(const Value* value) {
   if (!is_float_constant(value)) return false;
-  const auto values = value->constant()->values<float>();
-  return std::any_of(values.begin(), values.end(), [](float x) { return std::isinf(x); });
+  // In parts that are given back: tables of external data may be larger than memory.
+  constexpr size_t kPart = 1 << 20;
+  auto left = value->constant()->values<float>();
+  while (!left.empty()) {
+    const auto part = left.first(std::min(left.size(), kPart));
+    bool found = false;
+    for (float x : part) found |= std::isinf(x);
+    give_back_pages(std::as_bytes(part));
+    if (found) return true;
+    left = left.subspan(part.size());
+  }
+  return false;
 }
 
 class Placer {
