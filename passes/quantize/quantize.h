@@ -21,7 +21,7 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options);
 bool needs_calibration(const Recipe& recipe);
 
 struct ProofOptions {
-  int64_t samples = 32;  // of the data that the models are run on beside each other
+  int64_t samples = 16;  // of the data that the models are run on beside each other
   size_t worst = 5;      // nodes that lose most to list
   // In [0, 1]: the share of samples whose top class may change; all samples are run then.
   std::optional<double> max_drop;
