@@ -144,11 +144,10 @@ def work_latency(args, tool):
         import dwindle
 
         dwindle.set_num_threads(1)
-        loaded = dwindle.load(model)
-        dwindle.simplify(loaded)
+        simple = dwindle.simplify(model)
 
         def run():
-            loaded.run({name: x})
+            simple.run({name: x})
     else:
         import onnxruntime
 
