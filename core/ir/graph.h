@@ -117,6 +117,9 @@ class Node {
   void resize_inputs(size_t count);
   // `value` must have no producer yet (BadModel). Null: an omitted output.
   void add_output(Value* value);
+  // Gives output `index` up: the value stays as it is, for another node to define (add_output); the
+  // place stays omitted.
+  Value* take_output(size_t index);
   // Forgets output `index`, which must be unused: the value is erased, the place stays omitted.
   void drop_output(size_t index);
 

@@ -1,4 +1,5 @@
 #include <stdexcept>
+#include <utility>
 
 #include "core/ir/graph.h"
 #include "core/support/error.h"
@@ -61,6 +62,12 @@ void Node::drop_output(size_t index) {
   value->producer_ = nullptr;
   outputs_[index] = nullptr;
   graph_->erase(value);
+}
+
+Value* Node::take_output(size_t index) {
+  Value* value = std::exchange(outputs_[index], nullptr);
+  if (value != nullptr) value->producer_ = nullptr;
+  return value;
 }
 
 const Attribute* Node::attribute(std::string_view name) const {

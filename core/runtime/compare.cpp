@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "core/support/error.h"
 
@@ -70,7 +71,7 @@ void OutputComparison::add(const TensorMap& reference, const TensorMap& other) {
     const auto a = top_classes(expected), b = top_classes(got);
     tally.classes &= !a.empty() || expected.size() == 0;
     tally.positions += static_cast<int64_t>(a.size());
-    for (size_t i = 0; i < a.size(); ++i) tally.same += a[i] == b[i];
+    for (size_t i = 0; i < a.size(); ++i) tally.same += a[i] == b[i] && a[i] != kNoClass;
   }
 }
 
@@ -98,7 +99,8 @@ std::vector<int64_t> top_classes(const Tensor& output) {
   std::vector<int64_t> top;
   for (int64_t i = 0; i < dims[0]; ++i) {
     const float* row = values.data() + i * classes;
-    top.push_back(std::max_element(row, row + classes) - row);
+    const bool nan = std::any_of(row, row + classes, [](float x) { return std::isnan(x); });
+    top.push_back(nan ? kNoClass : std::max_element(row, row + classes) - row);
   }
   return top;
 }

@@ -68,6 +68,9 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
 inline constexpr const char* kClassesRule =
     "classes lie along the only axis beside the first that has more than one element";
 
+// What a sample has whose scores are not numbers; it agrees with no other.
+inline constexpr int64_t kNoClass = -1;
+
 // The arg-max of each sample of a floating-point output by that rule; empty where it has no
 // classes.
 std::vector<int64_t> top_classes(const Tensor& output);

@@ -53,9 +53,28 @@ constexpr QuantRule kRules[] = {
     {"Expand", kSharesRange, kFirst},
     {"Tile", kSharesRange, kFirst},
     {"Pad", kSharesRange, kFirst},
+    {"Pad", kOwnRange, kFirst},
     {"DepthToSpace", kSharesRange, kFirst},
     {"SpaceToDepth", kSharesRange, kFirst},
 };
+
+bool is_constant(const Value* value) { return value != nullptr && value->constant() != nullptr; }
+
+// Whether elements of another value than 0, which every range holds, come in.
+bool pads_with_numbers(const Node& pad) {
+  if (pad.string_attribute("mode", "constant") != "constant") return false;
+  if (pad.input(2) == nullptr) return pad.float_attribute("value", 0.0f) != 0.0f;
+  const Tensor* value = pad.input(2)->constant();
+  return value == nullptr || value->size() != 1 || to_floats(*value)[0] != 0.0f;
+}
+
+// Ops with two rules: a Gather looks up rows of a table where its first input is constant, else it
+// moves data; a Pad only moves data where it pads with what is there already.
+bool applies(const QuantRule& rule, const Node& node) {
+  if (node.is("Gather")) return (rule.kind == kHoldsWeights) == is_constant(node.input(0));
+  if (node.is("Pad")) return (rule.kind == kOwnRange) == pads_with_numbers(node);
+  return true;
+}
 
 }  // namespace
 
@@ -68,12 +87,7 @@ const QuantRule* quant_rule(const Node& node) {
   if (!node.domain.empty()) return nullptr;
   const auto [first, last] = index.equal_range(node.op_type);
   for (auto it = first; it != last; ++it) {
-    // A Gather looks up rows of a table or moves data, as its first input is constant or not.
-    const bool table = it->second->kind == QuantKind::kHoldsWeights && node.is("Gather");
-    const bool moves = it->second->kind == QuantKind::kSharesRange && node.is("Gather");
-    const bool constant = node.input(0) != nullptr && node.input(0)->constant() != nullptr;
-    if ((table && !constant) || (moves && constant)) continue;
-    return it->second;
+    if (applies(*it->second, node)) return it->second;
   }
   return nullptr;
 }

@@ -1,6 +1,7 @@
 #include "passes/quantize/quantize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 
 #include "core/data/open_dataset.h"
@@ -31,10 +32,16 @@ class KeepingDataset : public Dataset {
       error_ = std::current_exception();
       throw;
     }
+    if (feed) samples_ += feed->samples;
     if (feed && kept_samples_ < wanted_) keep(*feed);
     return feed;
   }
-  bool rewind() override { return source_.rewind(); }
+  bool rewind() override {
+    samples_ = 0;
+    return source_.rewind();
+  }
+  // Samples since the start: a source need not know its size.
+  int64_t samples() const { return samples_; }
   int64_t size() const override { return source_.size(); }
 
   const std::vector<Feed>& kept() const { return kept_; }
@@ -52,7 +59,7 @@ class KeepingDataset : public Dataset {
   }
 
   Dataset& source_;
-  int64_t wanted_, kept_samples_ = 0;
+  int64_t wanted_, kept_samples_ = 0, samples_ = 0;
   size_t kept_bytes_ = 0;
   std::vector<Feed> kept_;
   std::exception_ptr error_;
@@ -119,6 +126,15 @@ enum class DataUse { kCalibrateAndProve, kProve };
 
 ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
                            const ProofOptions& options, Progress* progress);
+
+void require_numbers(const Quality& quality) {
+  for (const OutputAgreement& output : quality.outputs) {
+    if (!std::isnan(output.sqnr_db)) continue;
+    throw BadData("output '" + output.output +
+                  "' is not a number on the calibration data: a constant of the model or a step on "
+                  "the way there makes NaN or an infinity");
+  }
+}
 
 void require_share(double max_drop) {
   if (max_drop >= 0 && max_drop <= 1) return;
@@ -216,13 +232,14 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality =
       measure_quality(original, simplified, model, keeping.kept(), options.worst, progress);
+  require_numbers(*result.quality);
   if (!options.max_drop) return result;
-  data.rewind();
+  keeping.rewind();
   result.quality->outputs = compare_models({{"float", &original, 0}, {"quantized", &model, 0}},
-                                           data, {.latency_runs = 0}, progress)
+                                           keeping, {.latency_runs = 0}, progress)
                                 .at(1)
                                 .outputs;
-  result.quality->samples = data.size();
+  result.quality->samples = keeping.samples();
   const std::optional<double> drop = result.quality->top1_drop();
   if (!drop) no_classes(original);
   result.within_bound = *drop <= *options.max_drop;

@@ -31,11 +31,12 @@ void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) 
   Node* cast = add("Cast", {lookup->output()}, "_cast");
   cast->set_attribute("to", static_cast<int64_t>(DType::kFloat));
   Node* factor = add("Gather", {factors, rows}, "_scale");
-  Node* product = add("Mul", {cast->output(), factor->output()}, "_dequantized");
+  Node* product = graph.add_node("Mul", {cast->output(), factor->output()}, 0, &gather);
   lookup->output()->type = {planned.format.dtype, result->type.shape, {}};
-  cast->output()->type = product->output()->type = result->type;
+  cast->output()->type = result->type;
   factor->output()->type = {DType::kFloat, std::nullopt, {}};
-  graph.replace(result, product->output());
+  // The value itself moves over: what is planned for it holds.
+  product->add_output(gather.take_output(0));
   graph.erase(&gather);
 }
 

@@ -159,6 +159,12 @@ Scheme read_static_scheme(const Options& options) {
     if (!options.given(option) || observer.method == owner) continue;
     throw BadOption(std::string(option) + " has no effect with calib-method " + method);
   }
+  if (scheme.weights.block_size > 0 && dtype_bits(scheme.weights.dtype) == 8) {
+    throw BadOption(
+        "no runtime multiplies 8-bit weights in blocks by quantized activations; give "
+        "weights fewer bits, leave block-size out, or quantize weights alone "
+        "(activations none)");
+  }
   observer.percentile = options.get<double>("percentile");
   observer.averaging_constant = options.get<double>("averaging-constant");
   observer.symmetric = target.symmetric_activations || options.get<bool>("symmetric-activations");

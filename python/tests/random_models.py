@@ -261,6 +261,18 @@ def attention(b):
     b.add("MatMul", [b.raw("Softmax", [scaled], axis=-1), name], (c, h, w))
 
 
+def embedding(b):
+    """Rows of a table, chosen by the data."""
+    value = b.value(lambda s: len(s) == 1)
+    if value is None:
+        return
+    name, (c,) = value
+    index = b.raw("Cast", [b.raw("Abs", [name])], to=TensorProto.INT64)
+    index = b.raw("Min", [index, b.constant(np.int64(19))])
+    rows = b.raw("Gather", [b.floats(20, 8), index])
+    b.add("Flatten", [rows], (c * 8,))
+
+
 def layer_norm(b):
     name, shape = b.value()
     if b.opset < 17 or shape[-1] < 4:
@@ -345,6 +357,7 @@ STEPS = IN_BRANCHES + [
     reshape_by_shape,
     global_pool,
     attention,
+    embedding,
     layer_norm,
     if_else,
     loop,

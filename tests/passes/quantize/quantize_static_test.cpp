@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/data/dataset.h"
 #include "core/ir/verify.h"
@@ -182,6 +183,66 @@ TEST(QuantizeStatic, ANodeThatWouldLoseEverythingStaysInFloat) {
   EXPECT_TRUE(ops_of(*model.graph).ends_with("DequantizeLinear Conv")) << ops_of(*model.graph);
 }
 
+// One feed of row numbers.
+class Rows : public Dataset {
+ public:
+  std::optional<Feed> next() override {
+    if (std::exchange(done_, true)) return std::nullopt;
+    return feed();
+  }
+  static Feed feed() {
+    return Feed{{{"ids", Tensor::of<int64_t>({1, 5}, std::vector<int64_t>{0, 9, 3, 7, 5})}}, {}};
+  }
+  bool rewind() override {
+    done_ = false;
+    return true;
+  }
+  int64_t size() const override { return 1; }
+
+ private:
+  bool done_ = false;
+};
+
+TEST(QuantizeStatic, RowsOfATableFeedQuantizedNodes) {
+  for (bool moved : {false, true}) {
+    const Model original = make_model([&](GraphBuilder& b) {
+      Value* ids = b.input("ids", {1, 5}, DType::kInt64);
+      Value* e = b.node("e", "Gather", {b.ramp("table", {10, 32}, -1, 0.007f), ids});
+      if (moved) e = b.node("m", "Transpose", {e}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+      Value* w = b.ramp("w", {moved ? 5 : 32, 16}, -1, 0.003f);
+      b.output(b.node("y", "MatMul", {e, w}));
+      b.output(e);
+    });
+    Model model = original.clone();
+    Rows data;
+    PassContext context{&data};
+    EXPECT_TRUE(passes::make_pass("quantize-static")->run(model, context).changed);
+    EXPECT_TRUE(find_faults(model).empty());
+    const TensorMap feeds = Rows::feed().inputs;
+    Sqnr sqnr;
+    sqnr.add(FloatExecutor(original).run(feeds).at("y").values<float>(),
+             FloatExecutor(model).run(feeds).at("y").values<float>());
+    EXPECT_GT(sqnr.db(), 30) << moved;
+  }
+}
+
+TEST(QuantizeStatic, PaddingWithANumberWidensTheRange) {
+  const Model original = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 2, 5, 5});
+    Value* pads = b.ints("pads", {0, 0, 1, 1, 0, 0, 1, 1});
+    Value* p = b.node("p", "Pad", {x, pads, b.constant("nine", Tensor::scalar(9.0f))});
+    b.output(b.node("y", "Conv", {p, b.ramp("w", {2, 2, 3, 3})}));
+  });
+  Model model = original.clone();
+  quantize(model);
+  Waves data({1, 2, 5, 5}, 1);
+  const TensorMap feeds = data.next()->inputs;
+  Sqnr sqnr;
+  sqnr.add(FloatExecutor(original).run(feeds).at("y").values<float>(),
+           FloatExecutor(model).run(feeds).at("y").values<float>());
+  EXPECT_GT(sqnr.db(), 25);
+}
+
 TEST(QuantizeStatic, TiedWeightsStayShared) {
   Model model = make_model([](GraphBuilder& b) {
     Value* x = b.input("x", {1, 40, 5, 5});
@@ -219,6 +280,8 @@ TEST(QuantizeStatic, ATargetAndOptionsThatContradictAreAnError) {
   EXPECT_THROW(make({{"target", std::string("ethos-u")}, {"block-size", int64_t{32}}}), BadOption);
   EXPECT_THROW(make({{"block-size", int64_t{32}}, {"per-tensor", true}}), BadOption);
   EXPECT_THROW(make({{"block-size", int64_t{-1}}}), BadOption);
+  // No runtime multiplies bytes in blocks by quantized activations.
+  EXPECT_THROW(make({{"block-size", int64_t{32}}}), BadOption);
   EXPECT_THROW(make({{"averaging-constant", 0.5}}), BadOption);
   EXPECT_THROW(make({{"reduce-range", true}, {"weights", std::string("int4")}}), BadOption);
 }
