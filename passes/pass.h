@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/ir/model.h"
+#include "core/runtime/executor.h"
 #include "core/support/progress.h"
 
 namespace dwindle {
@@ -58,6 +59,7 @@ struct PassContext {
   const Model* original = nullptr;
   // A folder for temporary data; empty: see Spill.
   std::filesystem::path scratch = {};
+  MakeExecutor executors = make_float_executor;  // what runs the data
 };
 
 struct PassResult {

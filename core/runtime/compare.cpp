@@ -10,7 +10,7 @@ namespace dwindle {
 namespace {
 
 struct Contender {
-  FloatExecutor executor;
+  std::unique_ptr<Executor> executor;
   OutputComparison comparison;
   int64_t right = 0;
   std::vector<double> latencies;
@@ -41,7 +41,7 @@ void measure_latency(std::vector<Contender>& contenders, const Feed& sample, int
   for (int run = 0; run <= runs; ++run) {
     for (Contender& contender : contenders) {
       const auto start = Clock::now();
-      contender.executor.run(sample.inputs);
+      contender.executor->run(sample.inputs);
       const std::chrono::duration<double, std::milli> took = Clock::now() - start;
       if (run > 0) contender.latencies.push_back(took.count());  // the first warms up
     }
@@ -174,7 +174,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
   }
   std::vector<Contender> contenders;
   for (const NamedModel& model : models) {
-    contenders.push_back({FloatExecutor(*model.model), {}, 0, {}});
+    contenders.push_back({options.executors(*model.model), {}, 0, {}});
   }
   int64_t samples = 0;
   bool labelled = false;
@@ -182,7 +182,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
     const int64_t batch = batch_of(*feed);
     TensorMap reference;
     for (Contender& contender : contenders) {
-      TensorMap outputs = contender.executor.run(feed->inputs);
+      TensorMap outputs = contender.executor->run(feed->inputs);
       for (auto& [name, tensor] : outputs) tensor = first_samples(tensor, feed->samples, batch);
       if (feed->labels) {
         labelled = true;

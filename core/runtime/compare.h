@@ -8,7 +8,7 @@
 
 #include "core/data/dataset.h"
 #include "core/quant/sqnr.h"
-#include "core/runtime/float_executor.h"
+#include "core/runtime/executor.h"
 #include "core/support/progress.h"
 
 namespace dwindle {
@@ -42,7 +42,7 @@ struct ModelScore {
   std::string name;
   uint64_t bytes = 0;
   std::optional<double> accuracy;        // top-1, where the data has labels
-  double latency_ms = 0;                 // median, one sample, FloatExecutor
+  double latency_ms = 0;                 // median, one sample
   std::vector<OutputAgreement> outputs;  // beside the first model; of the first: empty
 };
 
@@ -54,6 +54,7 @@ struct NamedModel {
 
 struct CompareOptions {
   int latency_runs = 20;  // of each model, in turn; 0: no latency
+  MakeExecutor executors = make_float_executor;
 };
 
 // Runs all models over `data`; the first is the reference. Raises BadData where the data is empty,

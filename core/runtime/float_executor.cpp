@@ -69,6 +69,10 @@ FloatExecutor::FloatExecutor(const Model& model) : plan_(std::make_unique<Plan>(
 FloatExecutor::~FloatExecutor() = default;
 FloatExecutor::FloatExecutor(FloatExecutor&&) noexcept = default;
 
+std::unique_ptr<Executor> make_float_executor(const Model& model) {
+  return std::make_unique<FloatExecutor>(model);
+}
+
 void check_feed(const Value& value, const Tensor& tensor) {
   const ValueType& type = value.type;
   const std::string got = std::string(dtype_name(tensor.dtype())) + to_string(tensor.shape());

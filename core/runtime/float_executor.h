@@ -2,41 +2,32 @@
 // functions run as if their bodies stood where they are called.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "core/ir/model.h"
+#include "core/runtime/executor.h"
 
 namespace dwindle {
 
-// Tensors by the name of the value they belong to.
-using TensorMap = std::map<std::string, Tensor>;
-
-// Called with each value that is watched, as soon as it is computed; from the running thread.
-using Watcher = std::function<void(const Value& value, const Tensor& tensor)>;
-// The same, and what it makes of the tensor is what the nodes behind read.
+// As a Watcher, and what it makes of the tensor is what the nodes behind read.
 using Alterer = std::function<void(const Value& value, Tensor& tensor)>;
 
-class FloatExecutor {
+class FloatExecutor : public Executor {
  public:
   // Prepares every node. `model` is not changed and must outlive the executor. Raises Unsupported,
   // naming all ops that are not in the table, and BadModel for impossible attributes.
   explicit FloatExecutor(const Model& model);
-  ~FloatExecutor();
+  ~FloatExecutor() override;
   FloatExecutor(FloatExecutor&&) noexcept;
 
   // Runs with `feeds` for the graph inputs (those with an initializer may be left out) and returns
   // the graph outputs. Shapes may change from run to run. Raises BadData where a name, dtype or
   // shape does not fit the model's inputs, or what a kernel raises, with the node named;
   // Interrupted within a node's time of a request for it, however long a loop runs.
-  TensorMap run(const TensorMap& feeds);
+  TensorMap run(const TensorMap& feeds) override;
 
-  // `watcher` is called for every value in `values` on each run from now on; values of nested
-  // graphs too, graph inputs included. An empty list stops it.
-  void watch(const std::vector<const Value*>& values, Watcher watcher);
+  // Shows values of nested graphs too, graph inputs included.
+  void watch(const std::vector<const Value*>& values, Watcher watcher) override;
   // The same with the right to change values, in place of any watcher; graph outputs count as read.
   // Changes keep dtype and shape.
   void alter(const std::vector<const Value*>& values, Alterer alterer);

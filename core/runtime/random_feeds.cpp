@@ -110,7 +110,7 @@ TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choi
   return feeds;
 }
 
-TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t seed,
+TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
                          TensorMap* outputs) {
   bool unknown_extents = false, integers = false;
   for (const Value* input : model.graph->inputs()) {

@@ -136,13 +136,13 @@ SameOutputs same_outputs(const Model& whole_original, const Model& whole_changed
     result.outputs.emplace_back();
     result.outputs.back().name = output->name();
   }
-  FloatExecutor before(original);
+  const std::unique_ptr<Executor> before = options.executors(original);
   for (int run = 0; run < options.runs; ++run) {
     TensorMap expected, got;
     const TensorMap feeds =
-        runnable_feeds(original, before, options.seed + static_cast<uint64_t>(run), &expected);
+        runnable_feeds(original, *before, options.seed + static_cast<uint64_t>(run), &expected);
     try {
-      got = FloatExecutor(changed).run(feeds);
+      got = options.executors(changed)->run(feeds);
     } catch (const Error& error) {
       for (OutputDifference& output : result.outputs) {
         fail(output, std::string("is not computed: ") + error.what());
@@ -163,9 +163,9 @@ SameOutputs same_outputs(const Model& whole_original, const Model& whole_changed
 }
 
 SameOutputs checked_same_outputs(const Model& original, const Model& changed,
-                                 const std::string& otherwise) {
+                                 const std::string& otherwise, const SameOutputsOptions& options) {
   try {
-    return same_outputs(original, changed);
+    return same_outputs(original, changed, options);
   } catch (const Unsupported& error) {
     throw Unsupported(std::string(error.what()) +
                       ". So the result cannot be checked against the original; " + otherwise);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/ir/model.h"
-#include "core/runtime/float_executor.h"
+#include "core/runtime/executor.h"
 
 namespace dwindle {
 
@@ -16,6 +16,7 @@ struct SameOutputsOptions {
   // Largest error of a float or double output, relative to the largest magnitude in the original's
   // output of that run. float16 and bfloat16 outputs are held to 2^-6; others must be equal.
   double tolerance = 1e-4;
+  MakeExecutor executors = make_float_executor;
 };
 
 // How far one output is from the original's, the worst of all runs.
@@ -45,7 +46,8 @@ SameOutputs same_outputs(const Model& original, const Model& changed,
 // The same, for those who promise it: an error is raised as Unsupported or Error that says that the
 // result cannot be checked, and `otherwise`: how to do without.
 SameOutputs checked_same_outputs(const Model& original, const Model& changed,
-                                 const std::string& otherwise);
+                                 const std::string& otherwise,
+                                 const SameOutputsOptions& options = {});
 
 // What random_feeds() draws where the model does not say.
 struct FeedChoice {
@@ -65,7 +67,7 @@ TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choi
 // The feeds that `model` runs on, of several choices of extents and integers; nothing is known
 // of what an id or a mask may be, so it is tried. Raises what the model raises on the first choice
 // where it runs on none. `outputs`, where not null, takes what the model made of them.
-TensorMap runnable_feeds(const Model& model, FloatExecutor& executor, uint64_t seed,
+TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
                          TensorMap* outputs = nullptr);
 
 }  // namespace dwindle

@@ -6,7 +6,6 @@
 
 #include "core/data/feed_checks.h"
 #include "core/runtime/compare.h"
-#include "core/runtime/float_executor.h"
 #include "core/support/error.h"
 #include "core/support/threads.h"
 
@@ -124,8 +123,9 @@ namespace {
 class Calibrator {
  public:
   // `in_parts`: whether feeds may be taken apart.
-  Calibrator(const Model& model, Statistics& statistics, bool in_parts)
-      : statistics_(statistics), executor_(model), most_(in_parts ? 1 : kAll) {
+  Calibrator(const Model& model, Statistics& statistics, bool in_parts,
+             const MakeExecutor& executors)
+      : statistics_(statistics), executor_(executors(model)), most_(in_parts ? 1 : kAll) {
     std::vector<const Value*> watched;
     for (auto& [value, observer] : statistics.observers) {
       const Tensor* constant = value->constant();
@@ -138,7 +138,7 @@ class Calibrator {
     for (auto& [value, means] : statistics.means) {
       if (!statistics.observers.contains(value)) watched.push_back(value);
     }
-    executor_.watch(watched, [this](const Value& value, const Tensor& tensor) {
+    executor_->watch(watched, [this](const Value& value, const Tensor& tensor) {
       largest_ = std::max(largest_, static_cast<int64_t>(tensor.nbytes()));
       observe(value, tensor);
       auto means = statistics_.means.find(&value);
@@ -155,13 +155,26 @@ class Calibrator {
     most_ = std::clamp<int64_t>(kMostValueBytes / bytes, 1, kAll - 1);
   }
 
+  // Says of the values that no data has reached why.
+  void close() {
+    for (const auto& [value, observer] : statistics_.observers) {
+      const bool constant = value->constant() != nullptr;
+      const std::string blind = constant ? "" : executor_->blind_to(*value);
+      if (!blind.empty()) {
+        statistics_.unusable.emplace(value, blind);
+      } else if (!observer->seen()) {
+        statistics_.unusable.emplace(value, "calibration never reached it");
+      }
+    }
+  }
+
  private:
   static constexpr int64_t kAll = int64_t{1} << 32;
 
   void run(const Feed& feed) {
     in_feed_ = feed.samples;
     largest_ = 0;
-    executor_.run(feed.inputs);
+    executor_->run(feed.inputs);
     statistics_.samples += feed.samples;
   }
 
@@ -190,7 +203,7 @@ class Calibrator {
   }
 
   Statistics& statistics_;
-  FloatExecutor executor_;
+  std::unique_ptr<Executor> executor_;
   int64_t in_feed_ = 0;
   int64_t largest_ = 0;  // bytes of the largest value in this run
   int64_t most_;         // samples in a run
@@ -209,11 +222,12 @@ void keep_first(const Feed& feed, std::vector<Feed>& kept) {
 }  // namespace
 
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
-                     const ObserverOptions& options, bool channel_means, Progress* progress) {
+                     const ObserverOptions& options, bool channel_means, Progress* progress,
+                     const MakeExecutor& executors) {
   Statistics statistics = start(placement, options, channel_means);
   // A moving average goes feed by feed.
   const bool in_parts = options.method != CalibrationMethod::kMovingAverage;
-  Calibrator calibrator(model, statistics, in_parts);
+  Calibrator calibrator(model, statistics, in_parts, executors);
   while (std::optional<Feed> feed = data.next()) {
     calibrator.take(*feed);
     keep_first(*feed, statistics.first_feeds);
@@ -223,9 +237,7 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
     }
   }
   if (statistics.samples == 0) throw BadData("calibration: the data has no samples");
-  for (const auto& [value, observer] : statistics.observers) {
-    if (!observer->seen()) statistics.unusable.emplace(value, "calibration never reached it");
-  }
+  calibrator.close();
   return statistics;
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/data/dataset.h"
 #include "core/quant/observer.h"
+#include "core/runtime/executor.h"
 #include "core/support/progress.h"
 #include "passes/quantize/placement.h"
 
@@ -34,7 +35,8 @@ class ChannelMeans {
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes
-  // Values without a range, and why: no data reached them, or they are infinite.
+  // Values without a range, and why: no data reached them, they are infinite, or
+  // the executor does not show them.
   std::unordered_map<const Value*, std::string> unusable;
   std::vector<Feed> first_feeds;  // a few samples to look closer with
   int64_t samples = 0;
@@ -44,6 +46,7 @@ struct Statistics {
 // where there is no sample, where a feed does not fit the model or is not finite, or where a value
 // becomes NaN (naming the value, the node and the sample).
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
-                     const ObserverOptions& options, bool channel_means, Progress* progress);
+                     const ObserverOptions& options, bool channel_means, Progress* progress,
+                     const MakeExecutor& executors = make_float_executor);
 
 }  // namespace dwindle::passes

@@ -5,7 +5,6 @@
 
 #include "core/ops/fake_quantize.h"
 #include "core/quant/sqnr.h"
-#include "core/runtime/float_executor.h"
 #include "core/runtime/run_node.h"
 
 namespace dwindle::passes {
@@ -13,7 +12,8 @@ namespace {
 
 class NodeProbe {
  public:
-  NodeProbe(const Model& model, const Plan& plan) : model_(model), plan_(plan), executor_(model) {
+  NodeProbe(const Model& model, const Plan& plan, const MakeExecutor& executors)
+      : model_(model), plan_(plan), executor_(executors(model)) {
     for (const PlannedWeights& planned : plan.weights) {
       weights_[planned.site.node] = &planned;
     }
@@ -27,7 +27,7 @@ class NodeProbe {
       watch(node->output());
       if (node->output() != nullptr) nodes_[node->output()] = node;
     }
-    executor_.watch(watched, [this](const Value& value, const Tensor& tensor) {
+    executor_->watch(watched, [this](const Value& value, const Tensor& tensor) {
       seen_[&value] = tensor;
       auto node = nodes_.find(&value);
       if (node != nodes_.end()) probe(*node->second, tensor);
@@ -37,7 +37,7 @@ class NodeProbe {
   void run(const Feed& feed) {
     left_ = pending_;
     seen_.clear();
-    executor_.run(feed.inputs);
+    executor_->run(feed.inputs);
   }
 
   std::unordered_map<const Node*, double> results() const {
@@ -89,7 +89,7 @@ class NodeProbe {
 
   const Model& model_;
   const Plan& plan_;
-  FloatExecutor executor_;
+  std::unique_ptr<Executor> executor_;
   std::unordered_map<const Node*, const PlannedWeights*> weights_;
   std::unordered_map<const Value*, const Node*> nodes_;   // by their first output
   std::unordered_map<const Value*, int> pending_, left_;  // uses to come
@@ -100,8 +100,9 @@ class NodeProbe {
 }  // namespace
 
 std::unordered_map<const Node*, double> node_sqnr(const Model& model, const Plan& plan,
-                                                  const std::vector<Feed>& feeds) {
-  NodeProbe probe(model, plan);
+                                                  const std::vector<Feed>& feeds,
+                                                  const MakeExecutor& executors) {
+  NodeProbe probe(model, plan, executors);
   for (const Feed& feed : feeds) probe.run(feed);
   return probe.results();
 }

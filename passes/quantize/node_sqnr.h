@@ -6,6 +6,7 @@
 
 #include "core/data/dataset.h"
 #include "core/ir/model.h"
+#include "core/runtime/executor.h"
 #include "passes/quantize/plan.h"
 
 namespace dwindle::passes {
@@ -14,6 +15,7 @@ namespace dwindle::passes {
 // weights are quantized as planned and all before it is in float. Nodes that no feed reaches, and
 // those whose output is zero, have none.
 std::unordered_map<const Node*, double> node_sqnr(const Model& model, const Plan& plan,
-                                                  const std::vector<Feed>& feeds);
+                                                  const std::vector<Feed>& feeds,
+                                                  const MakeExecutor& executors);
 
 }  // namespace dwindle::passes

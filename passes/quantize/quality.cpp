@@ -66,17 +66,19 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
 // Runs the float and the quantized model, and compares the values that are in both.
 class Inspector {
  public:
-  Inspector(const Model& real, const Model& quantized)
-      : pairs_(paired_values(real, quantized)), real_run_(real), quantized_run_(quantized) {
+  Inspector(const Model& real, const Model& quantized, const MakeExecutor& executors)
+      : pairs_(paired_values(real, quantized)),
+        real_run_(executors(real)),
+        quantized_run_(executors(quantized)) {
     std::vector<const Value*> real_values, quantized_values;
     for (const Pair& pair : pairs_) {
       real_values.push_back(pair.real);
       quantized_values.push_back(pair.dequantized);
       real_of_.emplace(pair.dequantized, pair.real);
     }
-    real_run_.watch(real_values,
-                    [&](const Value& value, const Tensor& tensor) { seen_[&value] = tensor; });
-    quantized_run_.watch(quantized_values, [&](const Value& value, const Tensor& tensor) {
+    real_run_->watch(real_values,
+                     [&](const Value& value, const Tensor& tensor) { seen_[&value] = tensor; });
+    quantized_run_->watch(quantized_values, [&](const Value& value, const Tensor& tensor) {
       const Value* real_value = real_of_.at(&value);
       auto reference = seen_.find(real_value);
       if (reference == seen_.end() || reference->second.size() != tensor.size()) return;
@@ -88,15 +90,15 @@ class Inspector {
   // The outputs of the quantized model. Its values are compared where `inspect`.
   TensorMap run(const Feed& feed, bool inspect) {
     seen_.clear();
-    if (inspect) real_run_.run(feed.inputs);
-    return quantized_run_.run(feed.inputs);
+    if (inspect) real_run_->run(feed.inputs);
+    return quantized_run_->run(feed.inputs);
   }
 
   std::vector<NodeLoss> losses() const { return node_losses(pairs_, sqnr_); }
 
  private:
   std::vector<Pair> pairs_;
-  FloatExecutor real_run_, quantized_run_;
+  std::unique_ptr<Executor> real_run_, quantized_run_;
   std::unordered_map<const Value*, const Value*> real_of_;
   std::unordered_map<const Value*, Tensor> seen_;
   std::unordered_map<const Value*, Sqnr> sqnr_;
@@ -113,10 +115,11 @@ std::optional<double> Quality::top1_drop() const {
 }
 
 Quality measure_quality(const Model& original, const Model& simplified, const Model& quantized,
-                        const std::vector<Feed>& feeds, size_t worst, Progress* progress) {
+                        const std::vector<Feed>& feeds, size_t worst, Progress* progress,
+                        const MakeExecutor& executors) {
   Quality quality;
-  FloatExecutor reference(original);
-  Inspector inspector(simplified, quantized);
+  const std::unique_ptr<Executor> reference = executors(original);
+  Inspector inspector(simplified, quantized, executors);
   OutputComparison comparison;
   std::vector<Feed> samples;
   for (const Feed& feed : feeds) {
@@ -127,7 +130,7 @@ Quality measure_quality(const Model& original, const Model& simplified, const Mo
     const int64_t batch = batch_of(sample);
     const bool inspect = inspected < kInspectedSamples;
     if (inspect) inspected += sample.samples;
-    TensorMap expected = reference.run(sample.inputs);
+    TensorMap expected = reference->run(sample.inputs);
     TensorMap got = inspector.run(sample, inspect);
     for (auto* outputs : {&expected, &got}) {
       for (auto& [name, tensor] : *outputs) tensor = first_samples(tensor, sample.samples, batch);

@@ -31,6 +31,7 @@ struct Quality {
 // those of `original`, values in between with those of `simplified`, the float model that was
 // quantized: they belong together by their names. Keeps the `worst` nodes that lose most.
 Quality measure_quality(const Model& original, const Model& simplified, const Model& quantized,
-                        const std::vector<Feed>& feeds, size_t worst, Progress* progress);
+                        const std::vector<Feed>& feeds, size_t worst, Progress* progress,
+                        const MakeExecutor& executors = make_float_executor);
 
 }  // namespace dwindle::passes

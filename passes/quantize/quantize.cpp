@@ -125,7 +125,8 @@ void require_classes(const Model& model) {
 enum class DataUse { kCalibrateAndProve, kProve };
 
 ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
-                           const ProofOptions& options, Progress* progress);
+                           const ProofOptions& options, Progress* progress,
+                           const MakeExecutor& executors);
 
 void require_numbers(const Quality& quality) {
   for (const OutputAgreement& output : quality.outputs) {
@@ -168,7 +169,7 @@ bool needs_calibration(const Recipe& recipe) {
 }
 
 ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
-                              Progress* progress) {
+                              Progress* progress, const MakeExecutor& executors) {
   if (options.max_drop) throw BadOption("max-drop needs data to count changed classes on");
   std::vector<Feed> feeds;
   ProvenResult result;
@@ -176,31 +177,34 @@ ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOpt
     result.unproven = "the model is too large to run for that";
   } else {
     try {
-      FloatExecutor executor(model);
-      for (uint64_t seed : {1, 2}) feeds.push_back({runnable_feeds(model, executor, seed), {}});
+      const std::unique_ptr<Executor> executor = executors(model);
+      for (uint64_t seed : {1, 2}) feeds.push_back({runnable_feeds(model, *executor, seed), {}});
     } catch (const Error& error) {
       result.unproven = error.what();
     }
   }
   if (result.unproven.empty()) {
     return run_and_prove(model, recipe, *dataset_from_feeds(std::move(feeds)), DataUse::kProve,
-                         options, progress);
+                         options, progress, executors);
   }
   const Model original = model.clone();
-  PassContext context{nullptr, progress, &original, options.scratch};
+  PassContext context{nullptr, progress, &original, options.scratch, executors};
   result.passes = run_recipe(model, recipe, context);
   return result;
 }
 
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
-                                  const ProofOptions& options, Progress* progress) {
-  return run_and_prove(model, recipe, data, DataUse::kCalibrateAndProve, options, progress);
+                                  const ProofOptions& options, Progress* progress,
+                                  const MakeExecutor& executors) {
+  return run_and_prove(model, recipe, data, DataUse::kCalibrateAndProve, options, progress,
+                       executors);
 }
 
 namespace {
 
 ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
-                           const ProofOptions& options, Progress* progress) {
+                           const ProofOptions& options, Progress* progress,
+                           const MakeExecutor& executors) {
   if (options.max_drop) require_share(*options.max_drop);
   if (options.max_drop && !data.rewind()) {
     throw BadData("max-drop compares on all of the data, but it can be read only once");
@@ -208,7 +212,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   const Model original = model.clone();
   KeepingDataset keeping(data, options.samples);
   PassContext context{use == DataUse::kProve ? nullptr : &keeping, progress, &original,
-                      options.scratch};
+                      options.scratch, executors};
   // The model as it is just before data comes in is what its quantized values are compared with.
   const auto [before, after] = split_at_calibration(recipe);
   ProvenResult result;
@@ -230,15 +234,16 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     }
   }
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
-  result.quality =
-      measure_quality(original, simplified, model, keeping.kept(), options.worst, progress);
+  result.quality = measure_quality(original, simplified, model, keeping.kept(), options.worst,
+                                   progress, executors);
   require_numbers(*result.quality);
   if (!options.max_drop) return result;
   keeping.rewind();
-  result.quality->outputs = compare_models({{"float", &original, 0}, {"quantized", &model, 0}},
-                                           keeping, {.latency_runs = 0}, progress)
-                                .at(1)
-                                .outputs;
+  result.quality->outputs =
+      compare_models({{"float", &original, 0}, {"quantized", &model, 0}}, keeping,
+                     {.latency_runs = 0, .executors = executors}, progress)
+          .at(1)
+          .outputs;
   result.quality->samples = keeping.samples();
   const std::optional<double> drop = result.quality->top1_drop();
   if (!drop) no_classes(original);

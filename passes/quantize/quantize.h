@@ -39,13 +39,15 @@ struct ProvenResult {
 // first feeds are kept for that, so `data` need not be able to rewind unless max_drop asks for all.
 // Raises BadData where it cannot but should, BadOption where max_drop is no share, and Unsupported
 // where it is given but no output has classes (see top_classes): before the data is run where the
-// shapes tell, else at the end.
+// shapes tell, else at the end. `executors` run the data and the proof.
 ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
-                                  const ProofOptions& options, Progress* progress);
+                                  const ProofOptions& options, Progress* progress,
+                                  const MakeExecutor& executors = make_float_executor);
 
 // The same for a recipe that needs no data: compares on random inputs, where the model is small
 // enough and its ops are known; says in `unproven` where not.
 ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
-                              Progress* progress);
+                              Progress* progress,
+                              const MakeExecutor& executors = make_float_executor);
 
 }  // namespace dwindle::passes

@@ -78,7 +78,7 @@ class QuantizeStatic : public Pass {
     for (const WeightSite& site : plan.placement.weights) require_finite_parameters(site);
     const Statistics statistics =
         calibrate(model, plan.placement, *context.calibration, scheme_.observer,
-                  scheme_.correct_bias, context.progress);
+                  scheme_.correct_bias, context.progress, context.executors);
     result.counts["calibration samples"] = statistics.samples;
     RangeChooser ranges(plan.placement, statistics);
     for (Value* value : plan.placement.values) {
@@ -98,7 +98,7 @@ class QuantizeStatic : public Pass {
     const std::vector<Feed> probed(first.begin(),
                                    first.begin() + std::min<ptrdiff_t>(kProbed, std::ssize(first)));
     if (scheme_.least_sqnr > 0 && !plan.placement.nodes.empty() &&
-        keep_lossy(node_sqnr(model, plan, probed), kept)) {
+        keep_lossy(node_sqnr(model, plan, probed, context.executors), kept)) {
       place();
     }
     if (scheme_.least_output_sqnr > 0 && keep_sensitive(model, plan, first, kept, stored)) {
@@ -108,7 +108,13 @@ class QuantizeStatic : public Pass {
 
   bool keep_sensitive(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
                       KeptFloat& kept, StoredWeights& stored) const {
-    const auto found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr);
+    std::vector<SensitiveValue> found;
+    try {
+      found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr);
+    } catch (const Unsupported&) {
+      // Another executor ran the data; only FloatExecutor can alter values.
+      return false;
+    }
     for (const auto& [value, db] : found) {
       for (const Node* node : rounding_nodes(plan, value)) {
         kept.emplace(node, fmt::format("rounding '{}' alone leaves {:.1f} dB at the outputs",

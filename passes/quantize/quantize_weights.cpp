@@ -42,7 +42,7 @@ class QuantizeWeights : public Pass {
     Statistics statistics;
     if (context.calibration != nullptr && options_.get<bool>("correct-bias")) {
       statistics = calibrate(model, placement, *context.calibration, {}, /*channel_means=*/true,
-                             context.progress);
+                             context.progress, context.executors);
       result.counts["calibration samples"] = statistics.samples;
     }
     QdqInserter inserter;

@@ -15,6 +15,7 @@
 #include "python/bindings/arrays.h"
 #include "python/bindings/datasets.h"
 #include "python/bindings/model.h"
+#include "python/bindings/onnx_runtime.h"
 #include "python/bindings/progress.h"
 #include "python/bindings/released_gil.h"
 
@@ -83,17 +84,23 @@ DatasetOptions to_dataset_options(const py::dict& given) {
 PyModelPtr simplify(py::handle model, bool check, py::object progress) {
   const PyModelPtr original = to_model(model);
   PythonProgress reporter(std::move(progress));
-  const ReleasedGil released;
-  verify(original->model());
-  Model result = original->model().clone();
-  passes::PassContext context{nullptr, &reporter};
-  std::vector<passes::PassReport> reports =
-      passes::run_recipe(result, passes::simplify_recipe(), context);
+  OnnxRuntimeFallback fallback;
+  Model result;
+  std::vector<passes::PassReport> reports;
   std::optional<SameOutputs> proof;
-  if (check) {
-    proof = checked_same_outputs(original->model(), result, kUnchecked);
-    if (!proof->same) throw Error("the result differs from the original: " + proof->summary());
+  {
+    const ReleasedGil released;
+    verify(original->model());
+    result = original->model().clone();
+    passes::PassContext context{nullptr, &reporter};
+    reports = passes::run_recipe(result, passes::simplify_recipe(), context);
+    if (check) {
+      proof = checked_same_outputs(original->model(), result, kUnchecked,
+                                   {.executors = fallback.executors()});
+      if (!proof->same) throw Error("the result differs from the original: " + proof->summary());
+    }
   }
+  fallback.tell(reports);
   return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
                                    std::move(proof));
 }
@@ -106,14 +113,22 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
   const std::unique_ptr<Dataset> data =
       calib.is_none() ? nullptr : to_dataset(calib, original->model(), data_options);
   PythonProgress reporter(progress);
-  const ReleasedGil released;
-  verify(original->model());
-  Model result = original->model().clone();
-  passes::ProofOptions proof;
-  proof.max_drop = max_drop;
-  passes::ProvenResult proven =
-      data ? passes::run_with_calibration(result, recipe, *data, proof, &reporter)
-           : passes::run_without_data(result, recipe, proof, &reporter);
+  OnnxRuntimeFallback fallback;
+  Model result;
+  passes::ProvenResult proven;
+  {
+    const ReleasedGil released;
+    verify(original->model());
+    result = original->model().clone();
+    fallback.complete_types(result);
+    passes::ProofOptions proof;
+    proof.max_drop = max_drop;
+    proven = data
+                 ? passes::run_with_calibration(result, recipe, *data, proof, &reporter,
+                                                fallback.executors())
+                 : passes::run_without_data(result, recipe, proof, &reporter, fallback.executors());
+  }
+  fallback.tell(proven.passes);
   if (!proven.within_bound) {
     throw BoundMissed(
         fmt::format("the top class changes in {:.2f} % of the samples, more than the "
@@ -149,14 +164,23 @@ PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py
                           progress);
   }
   PythonProgress reporter(progress);
-  const ReleasedGil released;
-  verify(original->model());
-  Model result = original->model().clone();
-  passes::PassContext context{nullptr, &reporter};
-  std::vector<passes::PassReport> reports = passes::run_recipe(result, recipe, context);
+  OnnxRuntimeFallback fallback;
+  Model result;
+  std::vector<passes::PassReport> reports;
   std::optional<SameOutputs> proof;
-  // A recipe may change numbers on purpose, so what is found is told, not judged.
-  if (check) proof = checked_same_outputs(original->model(), result, kUnchecked);
+  {
+    const ReleasedGil released;
+    verify(original->model());
+    result = original->model().clone();
+    passes::PassContext context{nullptr, &reporter};
+    reports = passes::run_recipe(result, recipe, context);
+    // A recipe may change numbers on purpose, so what is found is told, not judged.
+    if (check) {
+      proof = checked_same_outputs(original->model(), result, kUnchecked,
+                                   {.executors = fallback.executors()});
+    }
+  }
+  fallback.tell(reports);
   return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
                                    std::move(proof));
 }
@@ -189,11 +213,14 @@ py::list compare(const py::list& models, const std::vector<std::string>& names,
   const std::unique_ptr<Dataset> dataset =
       to_dataset(data, *named.at(0).model, to_dataset_options(data_options));
   PythonProgress reporter(progress);
+  OnnxRuntimeFallback fallback;
   std::vector<ModelScore> scores;
   {
     const ReleasedGil released;
-    scores = compare_models(named, *dataset, {.latency_runs = runs}, &reporter);
+    scores = compare_models(named, *dataset,
+                            {.latency_runs = runs, .executors = fallback.executors()}, &reporter);
   }
+  fallback.tell();
   return scores_to_python(scores);
 }
 
