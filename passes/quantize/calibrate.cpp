@@ -22,16 +22,12 @@ constexpr int64_t kMostValueBytes = int64_t{2} << 20;
 // The statistics before any data: what to watch.
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
   Statistics statistics;
-  // The output of a Concat that works on integers has the elements of its inputs, which are
-  // observed.
-  const std::unordered_set<const Node*> concats(placement.concats.begin(), placement.concats.end());
-  for (Value* value : placement.values) {
-    if (placement.source(value) != value || concats.contains(value->producer())) continue;
+  for (Value* value : observed_values(placement)) {
     statistics.observers.emplace(value, make_observer(options));
   }
-  for (const WeightSite& site : channel_means ? placement.weights : std::vector<WeightSite>{}) {
-    if (quant_rule(*site.node)->kind != QuantKind::kWeighted) continue;
-    statistics.means.emplace(site.node->input(0), ChannelMeans(reduced_data_axis(*site.node)));
+  if (!channel_means) return statistics;
+  for (const auto& [value, axis] : averaged_values(placement)) {
+    statistics.means.emplace(value, ChannelMeans(axis));
   }
   return statistics;
 }
@@ -72,6 +68,30 @@ double sum_of(const float* values, int64_t count) {
 }
 
 }  // namespace
+
+std::vector<Value*> observed_values(const Placement& placement) {
+  std::vector<Value*> observed;
+  // The output of a Concat that works on integers has the elements of its inputs, which are
+  // observed.
+  const std::unordered_set<const Node*> concats(placement.concats.begin(), placement.concats.end());
+  for (Value* value : placement.values) {
+    if (placement.source(value) == value && !concats.contains(value->producer())) {
+      observed.push_back(value);
+    }
+  }
+  return observed;
+}
+
+std::vector<std::pair<const Value*, int>> averaged_values(const Placement& placement) {
+  std::vector<std::pair<const Value*, int>> averaged;
+  std::unordered_set<const Value*> known;
+  for (const WeightSite& site : placement.weights) {
+    if (quant_rule(*site.node)->kind != QuantKind::kWeighted) continue;
+    const Value* data = site.node->input(0);
+    if (known.insert(data).second) averaged.emplace_back(data, reduced_data_axis(*site.node));
+  }
+  return averaged;
+}
 
 void ChannelMeans::add(const Tensor& tensor) {
   const int rank = tensor.rank();
@@ -209,6 +229,8 @@ class Calibrator {
   int64_t most_;         // samples in a run
 };
 
+}  // namespace
+
 void keep_first(const Feed& feed, std::vector<Feed>& kept) {
   if (static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
   for (Feed& sample : split_samples(feed)) {
@@ -218,8 +240,6 @@ void keep_first(const Feed& feed, std::vector<Feed>& kept) {
     kept.push_back(std::move(sample));
   }
 }
-
-}  // namespace
 
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
                      const ObserverOptions& options, bool channel_means, Progress* progress,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/data/dataset.h"
@@ -18,6 +19,9 @@ namespace dwindle::passes {
 class ChannelMeans {
  public:
   explicit ChannelMeans(int axis) : axis_(axis) {}
+  // Of which means() are known.
+  ChannelMeans(int axis, std::vector<double> means)
+      : axis_(axis), consistent_(!means.empty()), sums_(std::move(means)), count_(1) {}
   // Sums are taken sample by sample in a fixed order, so they do not depend on the split into
   // batches or on the number of threads.
   // Values whose extent along the axis changes, or that are too large to add up, have no means:
@@ -35,12 +39,20 @@ class ChannelMeans {
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes
-  // Values without a range, and why: no data reached them, they are infinite, or
-  // the executor does not show them.
+  // Values without a range, and why: no data reached them, they are infinite, or the
+  // executor does not show them.
   std::unordered_map<const Value*, std::string> unusable;
   std::vector<Feed> first_feeds;  // a few samples to look closer with
   int64_t samples = 0;
 };
+
+// The values that calibration observes, and those whose channels it averages, with the axis of the
+// channels: each once, in a fixed order.
+std::vector<Value*> observed_values(const Placement& placement);
+std::vector<std::pair<const Value*, int>> averaged_values(const Placement& placement);
+
+// Puts samples of `feed` behind `kept` until those are enough for Statistics::first_feeds.
+void keep_first(const Feed& feed, std::vector<Feed>& kept);
 
 // Runs `model` over all of `data`. Memory does not grow with the number of samples. Raises BadData
 // where there is no sample, where a feed does not fit the model or is not finite, or where a value

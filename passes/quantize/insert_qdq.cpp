@@ -14,7 +14,11 @@ Tensor scalar_zero_point(int32_t value, DType dtype) { return integer_tensor({va
 }  // namespace
 
 Value* QdqInserter::constant(const Value& real, const std::string& suffix, Tensor tensor) {
-  Graph& graph = *real.graph();
+  return constant(*real.graph(), real, suffix, std::move(tensor));
+}
+
+Value* QdqInserter::constant(Graph& graph, const Value& real, const std::string& suffix,
+                             Tensor tensor) {
   const std::string name = real.name() + suffix;
   if (tensor.nbytes() <= kSmall) {
     std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.nbytes());
@@ -25,7 +29,7 @@ Value* QdqInserter::constant(const Value& real, const std::string& suffix, Tenso
   }
   std::vector<Value*>& made = large_[&real];
   for (Value* value : made) {
-    if (value->initializer()->identical(tensor)) return value;
+    if (value->graph() == &graph && value->initializer()->identical(tensor)) return value;
   }
   made.push_back(graph.add_initializer(name, std::move(tensor)));
   return made.back();
@@ -89,14 +93,16 @@ Value* QdqInserter::dequantized(const Value& real, Tensor integers, const Tensor
                                 int64_t block_size, Node* before) {
   const DType dtype = integers.dtype();
   const ValueType type{DType::kFloat, to_shape(integers.shape()), {}};
-  std::vector<Value*> inputs = {constant(real, "_quantized", std::move(integers)),
-                                constant(real, "_scale", scales)};
+  // Beside the node: ONNX Runtime fuses weights in a branch only with constants of that branch, and
+  // refuses the model where it finds them outside.
+  Graph& graph = *before->graph();
+  std::vector<Value*> inputs = {constant(graph, real, "_quantized", std::move(integers)),
+                                constant(graph, real, "_scale", scales)};
   // Zero points of int32 biases are always 0 and left out; so are the many of blocks.
   if (dtype != DType::kInt32 && block_size == 0) {
-    inputs.push_back(constant(real, "_zero_point", Tensor::zeros(dtype, scales.shape())));
+    inputs.push_back(constant(graph, real, "_zero_point", Tensor::zeros(dtype, scales.shape())));
   }
-  Node* node = before->graph()->add_node("DequantizeLinear", inputs, 1, before,
-                                         real.name() + "_dequantized");
+  Node* node = graph.add_node("DequantizeLinear", inputs, 1, before, real.name() + "_dequantized");
   if (axis >= 0) node->set_attribute("axis", static_cast<int64_t>(axis));
   if (block_size > 0) node->set_attribute("block_size", block_size);
   node->output()->type = type;

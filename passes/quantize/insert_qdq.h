@@ -13,7 +13,7 @@
 namespace dwindle::passes {
 
 // Adds the nodes and the initializers that they need; equal scales and zero points of a graph
-// become one initializer, and weights that several nodes share stay shared.
+// become one initializer, and weights that several nodes of a graph share stay shared.
 class QdqInserter {
  public:
   // Value → QuantizeLinear → DequantizeLinear → all that read the value, nested graphs too. A graph
@@ -22,9 +22,9 @@ class QdqInserter {
   // The same for `readers`, uses of the value, alone; all others go on reading it in float.
   void quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params, DType dtype);
 
-  // DequantizeLinear of the integer form of the constant `real`, placed before `before`, which may
-  // be in a graph nested in that of `real`. `scales`: rank 0 or, along `axis`, one a slice or (with
-  // `block_size` > 0) one a block. Returns its output.
+  // DequantizeLinear of the integer form of the constant `real`, placed with its constants in the
+  // graph of `before`, which may be nested in that of `real`. `scales`: rank 0 or, along `axis`,
+  // one a slice or (with `block_size` > 0) one a block. Returns its output.
   Value* dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,
                      int64_t block_size, Node* before);
 
@@ -42,6 +42,7 @@ class QdqInserter {
   // Behind `value`; nothing reads the result yet, and QuantizeLinear has no input yet.
   Pair add_pair(const Value& value, QuantParams params, DType dtype);
   void quantize_constant(Value* value, QuantParams params, DType dtype);
+  Value* constant(Graph& graph, const Value& real, const std::string& suffix, Tensor tensor);
 
   using Key = std::tuple<const Graph*, DType, Dims, std::string>;
   std::map<Key, Value*> small_;

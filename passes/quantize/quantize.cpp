@@ -37,8 +37,12 @@ class KeepingDataset : public Dataset {
     return feed;
   }
   bool rewind() override {
+    if (!source_.rewind()) return false;
     samples_ = 0;
-    return source_.rewind();
+    kept_.clear();
+    kept_samples_ = 0;
+    kept_bytes_ = 0;
+    return true;
   }
   // Samples since the start: a source need not know its size.
   int64_t samples() const { return samples_; }

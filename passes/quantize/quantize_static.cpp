@@ -18,7 +18,7 @@
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
-#include "passes/quantize/calibrate.h"
+#include "passes/quantize/calib_cache.h"
 #include "passes/quantize/node_names.h"
 #include "passes/quantize/node_sqnr.h"
 #include "passes/quantize/passes.h"
@@ -76,9 +76,7 @@ class QuantizeStatic : public Pass {
   void decide(const Model& model, Plan& plan, KeptFloat& kept, const PassContext& context,
               PassResult& result) const {
     for (const WeightSite& site : plan.placement.weights) require_finite_parameters(site);
-    const Statistics statistics =
-        calibrate(model, plan.placement, *context.calibration, scheme_.observer,
-                  scheme_.correct_bias, context.progress, context.executors);
+    const Statistics statistics = observe(model, plan.placement, context, result);
     result.counts["calibration samples"] = statistics.samples;
     RangeChooser ranges(plan.placement, statistics);
     for (Value* value : plan.placement.values) {
@@ -123,6 +121,19 @@ class QuantizeStatic : public Pass {
       }
     }
     return !found.empty();
+  }
+
+  Statistics observe(const Model& model, const Placement& placement, const PassContext& context,
+                     PassResult& result) const {
+    if (scheme_.calib_cache.empty()) {
+      return calibrate(model, placement, *context.calibration, scheme_.observer,
+                       scheme_.correct_bias, context.progress, context.executors);
+    }
+    CachedCalibration cached = calibrate_cached(
+        scheme_.calib_cache, model, placement, *context.calibration, scheme_.observer,
+        scheme_.correct_bias, context.progress, context.executors);
+    result.notes.push_back(std::move(cached.note));
+    return std::move(cached.statistics);
   }
 
   // Nodes that read or make a value without a range.

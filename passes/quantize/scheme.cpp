@@ -123,6 +123,10 @@ std::vector<OptionSpec> activation_option_specs() {
        observer.averaging_constant,
        "weight of the newest feed in the moving-average method",
        {}},
+      {"calib-cache",
+       std::string(),
+       "JSON file that keeps the calibration and gives it back to the same model and data",
+       {}},
       {"reduce-range",
        false,
        "8-bit weights of one bit less, for kernels whose 16-bit sums saturate; some targets imply "
@@ -182,6 +186,7 @@ Scheme read_static_scheme(const Options& options) {
                     name_of(scheme.weights.dtype) + " no sum saturates");
   }
   scheme.weights.reduce_range = bytes && (target.reduce_range || options.get<bool>("reduce-range"));
+  scheme.calib_cache = options.get<std::string>("calib-cache");
   scheme.integer_bias = target.integer_bias;
   scheme.correct_bias = options.get<bool>("correct-bias");
   scheme.least_sqnr = options.get<double>("min-sqnr");

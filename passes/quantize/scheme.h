@@ -23,6 +23,7 @@ struct Scheme {
   bool correct_bias = true;
   double least_sqnr = 0;         // dB; nodes below stay in float
   double least_output_sqnr = 0;  // dB; below, values that cost most stay in float
+  std::string calib_cache;       // file; empty: none
 
   LeastVersions least_versions() const;
 };

@@ -37,6 +37,7 @@ bool is_bool(py::handle value) {
 passes::OptionValue to_option(const std::string& name, py::handle value) {
   if (is_bool(value)) return py::bool_(py::reinterpret_borrow<py::object>(value)).cast<bool>();
   if (py::isinstance<py::str>(value)) return value.cast<std::string>();
+  if (py::hasattr(value, "__fspath__")) return value.attr("__fspath__")().cast<std::string>();
   if (PyIndex_Check(value.ptr()) != 0) return value.cast<int64_t>();
   if (PyFloat_Check(value.ptr()) || py::hasattr(value, "__float__")) return value.cast<double>();
   if (py::isinstance<py::sequence>(value)) {

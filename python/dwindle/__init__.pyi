@@ -21,7 +21,7 @@ from dwindle._dwindle import load as load
 from dwindle.ort import quantize_static as quantize_static
 
 Feed: TypeAlias = Mapping[str, ArrayLike]
-Option: TypeAlias = bool | int | float | str | Sequence[str]
+Option: TypeAlias = bool | int | float | str | PathLike[str] | Sequence[str]
 Recipe: TypeAlias = Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | str | PathLike[str]
 Progress: TypeAlias = Callable[[str, int, int], object]
 
@@ -84,6 +84,7 @@ def quantize(
     percentile: float = ...,
     averaging_constant: float = ...,
     reduce_range: bool = ...,
+    calib_cache: str | PathLike[str] = ...,
     correct_bias: bool = ...,
     min_sqnr: float = ...,
     min_output_sqnr: float = ...,
