@@ -398,3 +398,41 @@ def test_random_networks_keep_their_meaning(seed):
         assert sqnr(got, ours[output.name]) > 30, output.name
     for want, got in zip(ort_run(model, x), ort_run(proto, x), strict=True):
         assert sqnr(want, got) > 12
+
+
+def test_branches_may_read_weights_from_outside():
+    """ONNX Runtime refuses a model whose fused weights lie outside the branch of their node."""
+    inits = {"w": weights(32, 16, scale=0.2), "u": weights(16, 8, scale=0.2)}
+
+    def branch(name, scale):
+        inner = [
+            helper.make_node("MatMul", ["h", "u"], [f"{name}_p"], name=f"{name}_product"),
+            helper.make_node("Mul", [f"{name}_p", scale], [f"{name}_y"], name=f"{name}_scale"),
+        ]
+        out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, ["N", 8])
+        return helper.make_graph(inner, name, [], [out])
+
+    inits.update(two=np.float32([2]), three=np.float32([3]), zero=np.float32(0))
+    model = make_model(
+        [
+            ("MatMul", ["x", "w"], "h", {}),
+            ("ReduceSum", ["x"], "sum", {"keepdims": 0}),
+            ("Greater", ["sum", "zero"], "positive", {}),
+            (
+                "If",
+                ["positive"],
+                "y",
+                {"then_branch": branch("then", "two"), "else_branch": branch("else", "three")},
+            ),
+        ],
+        inits,
+        shape=("N", 32),
+    )
+    x = data(8, (32,))
+    feeds = [{"x": x}, {"x": -x}]
+    for options in ({}, {"weights": "int4"}, {"activations": "none"}):
+        small = dwindle.quantize(model, feeds, **options).to_onnx()
+        onnx.checker.check_model(small, full_check=True)
+        for feed in feeds:
+            want, got = ort_run(model, feed["x"])[0], ort_run(small, feed["x"])[0]
+            assert sqnr(want, got) > (10 if "weights" in options else 25)
