@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "core/runtime/float_executor.h"
 #include "core/support/error.h"
 #include "tests/support/graph_builder.h"
 
