@@ -54,7 +54,7 @@ def test_the_ranges_in_the_file_are_those_that_are_used(cache):
 
 def test_options_that_calibration_does_not_depend_on_share_a_cache(cache):
     quantize(cache)
-    assert notes(quantize(cache, weights="int4")) == [f"calibration is that of {cache}"]
+    assert notes(quantize(cache, per_tensor=True)) == [f"calibration is that of {cache}"]
 
 
 @pytest.mark.parametrize(
