@@ -185,10 +185,13 @@ def test_other_threads_run_meanwhile(classifier):
         np.testing.assert_array_equal(result, want)
 
 
+# A job in the background starts with Ctrl-C ignored: the handler is set by hand.
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import dwindle
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def endless():
     x = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
@@ -226,9 +229,11 @@ def test_ctrl_c_ends_calibration(classifier_path, pause, data):
 
 
 ENDLESS = """
-import sys
+import signal, sys
 import numpy as np
 import dwindle
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 model = dwindle.load(sys.argv[1])
 print("started", flush=True)
