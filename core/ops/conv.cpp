@@ -4,25 +4,13 @@
 
 #include "core/kernels/conv_f32/conv_f32.h"
 #include "core/ops/clamp.h"
+#include "core/ops/conv_shapes.h"
 #include "core/ops/families.h"
 #include "core/ops/window.h"
 #include "core/support/error.h"
 
 namespace dwindle {
 namespace {
-
-// Checks the shapes of Conv's inputs against each other, as far as they are known.
-template <typename Context>
-void check_channels(const Context& c, const Shape& x, const Shape& w, int64_t groups) {
-  if (x.size() < 3 || x.size() != w.size()) c.fail("the input and the weights differ in rank");
-  if (groups < 1) c.fail("group is out of range");
-  if (x[1].known() && w[1].known() && x[1].extent != w[1].extent * groups) {
-    c.fail("the input has " + std::to_string(x[1].extent) + " channels, the weights take " +
-           std::to_string(w[1].extent) + " in each of " + std::to_string(groups) + " groups");
-  }
-  if (w[0].known() && w[0].extent % groups != 0)
-    c.fail("group does not divide the output channels");
-}
 
 void infer_conv(InferContext& c) {
   const auto &x = c.shape(0), &w = c.shape(1);
@@ -34,26 +22,14 @@ void infer_conv(InferContext& c) {
     if (w) out[1] = (*w)[0];
     return c.set_output(0, c.dtype(0), std::move(out));
   }
-  check_channels(c, *x, *w, c.node().int_attribute("group", 1));
-  Shape out(x->size());
-  out[0] = (*x)[0];
-  out[1] = (*w)[0];
-  const Shape kernel(w->begin() + 2, w->end());
-  if (all_known(kernel)) {
-    Window window = read_window(c.node(), to_dims(kernel));
-    for (size_t i = 0; i < window.axes.size(); ++i) {
-      if (!(*x)[i + 2].known()) continue;
-      out[i + 2] = place_windows(c.node(), window, (*x)[i + 2].extent, window.axes[i]);
-    }
-  }
-  c.set_output(0, c.dtype(0), std::move(out));
+  checked_groups(c, *x, *w);
+  c.set_output(0, c.dtype(0), conv_output_shape(c.node(), *x, *w));
 }
 
 void conv(KernelContext& c, const ClampBounds& bounds) {
   const Tensor& x = c.input(0);
   const Tensor& w = c.input(1);
-  const int64_t groups = c.node().int_attribute("group", 1);
-  check_channels(c, to_shape(x.shape()), to_shape(w.shape()), groups);
+  const int64_t groups = checked_groups(c, to_shape(x.shape()), to_shape(w.shape()));
   const size_t spatial = x.shape().size() - 2;
   if (spatial > 3) c.unsupported("a convolution over " + std::to_string(spatial) + " axes");
   if (x.dtype() != DType::kFloat || w.dtype() != DType::kFloat) {

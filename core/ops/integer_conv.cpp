@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/ops/broadcast.h"
+#include "core/ops/conv_shapes.h"
 #include "core/ops/families.h"
 #include "core/ops/integer_dot.h"
 #include "core/ops/window.h"
@@ -9,36 +10,11 @@
 namespace dwindle {
 namespace {
 
-// Checks x [N, C, ...] against w [M, C / groups, ...], as far as their shapes are known.
-template <typename Context>
-int64_t checked_groups(const Context& c, const Shape& x, const Shape& w) {
-  const int64_t groups = c.node().int_attribute("group", 1);
-  if (x.size() < 3 || x.size() != w.size()) c.fail("the input and the weights differ in rank");
-  const bool fits = groups >= 1 && (!w[0].known() || w[0].extent % groups == 0) &&
-                    (!x[1].known() || !w[1].known() || x[1].extent == w[1].extent * groups);
-  if (!fits) {
-    c.fail("input " + to_string(x) + " and weights " + to_string(w) + " do not fit " +
-           std::to_string(groups) + " groups");
-  }
-  return groups;
-}
-
 void infer_conv(InferContext& c, size_t x_input, size_t w_input, DType dtype) {
   const auto &x = c.shape(x_input), &w = c.shape(w_input);
   if (!x || !w) return c.set_output(0, dtype);
   checked_groups(c, *x, *w);
-  Shape out(x->size());
-  out[0] = (*x)[0];
-  out[1] = (*w)[0];
-  const Shape kernel(w->begin() + 2, w->end());
-  if (all_known(kernel)) {
-    Window window = read_window(c.node(), to_dims(kernel));
-    for (size_t i = 0; i < window.axes.size(); ++i) {
-      if (!(*x)[i + 2].known()) continue;
-      out[i + 2] = place_windows(c.node(), window, (*x)[i + 2].extent, window.axes[i]);
-    }
-  }
-  c.set_output(0, dtype, std::move(out));
+  c.set_output(0, dtype, conv_output_shape(c.node(), *x, *w));
 }
 
 class IntegerConv {

@@ -128,10 +128,6 @@ void require_classes(const Model& model) {
 // Random inputs show what a result computes, but nothing may be made to fit them.
 enum class DataUse { kCalibrateAndProve, kProve };
 
-ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
-                           const ProofOptions& options, Progress* progress,
-                           const MakeExecutor& executors);
-
 void require_numbers(const Quality& quality) {
   for (const OutputAgreement& output : quality.outputs) {
     if (!std::isnan(output.sqnr_db)) continue;
@@ -145,66 +141,6 @@ void require_share(double max_drop) {
   if (max_drop >= 0 && max_drop <= 1) return;
   throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
 }
-
-}  // namespace
-
-Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
-  const auto activations = options.find("activations");
-  const bool weights_only =
-      activations != options.end() && activations->second == OptionValue("none");
-  if (weights_only) options.erase(activations);
-  const std::string pass = weights_only ? "quantize-weights" : "quantize-static";
-  const Options complete = complete_options(find_pass(pass), options);
-  const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
-  // Weights that a caller could override are taken for what they are: constants.
-  // Halves become float32 before batch normalization and the like are folded.
-  Recipe recipe{
-      {{"drop-weight-inputs", {{"all", true}}}, {"inline-functions", {}}, {"widen-halves", {}}}};
-  for (Step& step : simplify_recipe().steps) recipe.steps.push_back(std::move(step));
-  recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
-  recipe.steps.push_back({pass, options});
-  recipe.steps.push_back({"drop-dead-code", {}});
-  return recipe;
-}
-
-bool needs_calibration(const Recipe& recipe) {
-  return std::any_of(recipe.steps.begin(), recipe.steps.end(),
-                     [](const Step& step) { return find_pass(step.pass).needs_calibration; });
-}
-
-ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
-                              Progress* progress, const MakeExecutor& executors) {
-  if (options.max_drop) throw BadOption("max-drop needs data to count changed classes on");
-  std::vector<Feed> feeds;
-  ProvenResult result;
-  if (constant_bytes(model) > kMostRun) {
-    result.unproven = "the model is too large to run for that";
-  } else {
-    try {
-      const std::unique_ptr<Executor> executor = executors(model);
-      for (uint64_t seed : {1, 2}) feeds.push_back({runnable_feeds(model, *executor, seed), {}});
-    } catch (const Error& error) {
-      result.unproven = error.what();
-    }
-  }
-  if (result.unproven.empty()) {
-    return run_and_prove(model, recipe, *dataset_from_feeds(std::move(feeds)), DataUse::kProve,
-                         options, progress, executors);
-  }
-  const Model original = model.clone();
-  PassContext context{nullptr, progress, &original, options.scratch, executors};
-  result.passes = run_recipe(model, recipe, context);
-  return result;
-}
-
-ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
-                                  const ProofOptions& options, Progress* progress,
-                                  const MakeExecutor& executors) {
-  return run_and_prove(model, recipe, data, DataUse::kCalibrateAndProve, options, progress,
-                       executors);
-}
-
-namespace {
 
 ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
                            const ProofOptions& options, Progress* progress,
@@ -256,5 +192,65 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
 }
 
 }  // namespace
+
+Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
+  const auto activations = options.find("activations");
+  const bool weights_only =
+      activations != options.end() && activations->second == OptionValue("none");
+  if (weights_only) options.erase(activations);
+  const std::string pass = weights_only ? "quantize-weights" : "quantize-static";
+  const Options complete = complete_options(find_pass(pass), options);
+  const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
+  Recipe recipe;
+  for (Step& step : simplify_recipe().steps) {
+    // Weights that a caller could override are taken for what they are: constants.
+    if (step.pass == "drop-weight-inputs") step.options["all"] = true;
+    const bool inlines = step.pass == "inline-functions";
+    recipe.steps.push_back(std::move(step));
+    // Halves become float32 before batch normalization and the like are folded.
+    if (inlines) recipe.steps.push_back({"widen-halves", {}});
+  }
+  recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
+  recipe.steps.push_back({pass, options});
+  recipe.steps.push_back({"drop-dead-code", {}});
+  return recipe;
+}
+
+bool needs_calibration(const Recipe& recipe) {
+  return std::any_of(recipe.steps.begin(), recipe.steps.end(),
+                     [](const Step& step) { return find_pass(step.pass).needs_calibration; });
+}
+
+ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
+                              Progress* progress, const MakeExecutor& executors) {
+  if (options.max_drop) throw BadOption("max-drop needs data to count changed classes on");
+  std::vector<Feed> feeds;
+  ProvenResult result;
+  if (constant_bytes(model) > kMostRun) {
+    result.unproven = "the model is too large to run for that";
+  } else {
+    try {
+      const std::unique_ptr<Executor> executor = executors(model);
+      for (uint64_t seed : {1, 2}) feeds.push_back({runnable_feeds(model, *executor, seed), {}});
+    } catch (const Error& error) {
+      result.unproven = error.what();
+    }
+  }
+  if (result.unproven.empty()) {
+    return run_and_prove(model, recipe, *dataset_from_feeds(std::move(feeds)), DataUse::kProve,
+                         options, progress, executors);
+  }
+  const Model original = model.clone();
+  PassContext context{nullptr, progress, &original, options.scratch, executors};
+  result.passes = run_recipe(model, recipe, context);
+  return result;
+}
+
+ProvenResult run_with_calibration(Model& model, const Recipe& recipe, Dataset& data,
+                                  const ProofOptions& options, Progress* progress,
+                                  const MakeExecutor& executors) {
+  return run_and_prove(model, recipe, data, DataUse::kCalibrateAndProve, options, progress,
+                       executors);
+}
 
 }  // namespace dwindle::passes

@@ -90,7 +90,8 @@ LeastVersions Scheme::least_versions() const {
 
 std::vector<OptionSpec> weight_option_specs() {
   return {
-      {"target", std::string("onnxruntime"), "runtime that is to run the model", target_names()},
+      {"target", std::string("onnxruntime"),
+       "runtime that is to run the model (" + target_summaries() + ")", target_names()},
       {"weights", kByTarget, "integers that weights become", with_auto(kWeightDtypes)},
       {"weight-range",
        kByTarget,
@@ -146,8 +147,10 @@ std::vector<OptionSpec> activation_option_specs() {
 
 Scheme read_weight_scheme(const Options& options) {
   Scheme scheme;
+  const Target& target = find_target(options.get<std::string>("target"));
   scheme.activations = false;
-  read_weights(options, find_target(options.get<std::string>("target")), scheme);
+  chosen(target, "activations", "none", {}, target.activations);
+  read_weights(options, target, scheme);
   return scheme;
 }
 

@@ -67,12 +67,19 @@ const std::vector<Target>& rows() {
 
 }  // namespace
 
-std::span<const Target> targets() { return rows(); }
-
 std::vector<std::string> target_names() {
   std::vector<std::string> names;
   for (const Target& target : rows()) names.emplace_back(target.name);
   return names;
+}
+
+std::string target_summaries() {
+  std::string text;
+  for (const Target& target : rows()) {
+    text +=
+        (text.empty() ? "" : "; ") + std::string(target.name) + ": " + std::string(target.summary);
+  }
+  return text;
 }
 
 const Target& find_target(std::string_view name) {

@@ -1,7 +1,6 @@
 // Targets: what the int8 kernels of a runtime take, as rows of data.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +21,9 @@ struct Target {
   bool integer_bias = true;        // reads biases as int32
 };
 
-std::span<const Target> targets();
 std::vector<std::string> target_names();
+// "name: summary; …" of all, for help texts.
+std::string target_summaries();
 
 // Raises BadOption where there is none of that name.
 const Target& find_target(std::string_view name);

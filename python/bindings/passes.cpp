@@ -82,9 +82,10 @@ DatasetOptions to_dataset_options(const py::dict& given) {
   return options;
 }
 
-PyModelPtr simplify(py::handle model, bool check, py::object progress) {
-  const PyModelPtr original = to_model(model);
-  PythonProgress reporter(std::move(progress));
+// Runs a recipe that needs no data; with `check`, both models on random inputs after it.
+PyModelPtr run_checked(const PyModelPtr& original, const passes::Recipe& recipe, bool check,
+                       const py::object& progress) {
+  PythonProgress reporter(progress);
   OnnxRuntimeFallback fallback;
   Model result;
   std::vector<passes::PassReport> reports;
@@ -94,16 +95,23 @@ PyModelPtr simplify(py::handle model, bool check, py::object progress) {
     verify(original->model());
     result = original->model().clone();
     passes::PassContext context{nullptr, &reporter};
-    reports = passes::run_recipe(result, passes::simplify_recipe(), context);
+    reports = passes::run_recipe(result, recipe, context);
     if (check) {
       proof = checked_same_outputs(original->model(), result, kUnchecked,
                                    {.executors = fallback.executors()});
-      if (!proof->same) throw Error("the result differs from the original: " + proof->summary());
     }
   }
   fallback.tell(reports);
   return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
                                    std::move(proof));
+}
+
+PyModelPtr simplify(py::handle model, bool check, const py::object& progress) {
+  PyModelPtr result = run_checked(to_model(model), passes::simplify_recipe(), check, progress);
+  if (result->proof() && !result->proof()->same) {
+    throw Error("the result differs from the original: " + result->proof()->summary());
+  }
+  return result;
 }
 
 // Runs a recipe, with data where there is any; Ctrl-C and errors of the data's own Python code pass
@@ -164,26 +172,8 @@ PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py
     return run_calibrated(original, recipe, calib, to_dataset_options(data_options), std::nullopt,
                           progress);
   }
-  PythonProgress reporter(progress);
-  OnnxRuntimeFallback fallback;
-  Model result;
-  std::vector<passes::PassReport> reports;
-  std::optional<SameOutputs> proof;
-  {
-    const ReleasedGil released;
-    verify(original->model());
-    result = original->model().clone();
-    passes::PassContext context{nullptr, &reporter};
-    reports = passes::run_recipe(result, recipe, context);
-    // A recipe may change numbers on purpose, so what is found is told, not judged.
-    if (check) {
-      proof = checked_same_outputs(original->model(), result, kUnchecked,
-                                   {.executors = fallback.executors()});
-    }
-  }
-  fallback.tell(reports);
-  return std::make_shared<PyModel>(std::move(result), std::move(reports), std::nullopt,
-                                   std::move(proof));
+  // A recipe may change numbers on purpose, so what is found is told, not judged.
+  return run_checked(original, recipe, check, progress);
 }
 
 py::list scores_to_python(const std::vector<ModelScore>& scores) {

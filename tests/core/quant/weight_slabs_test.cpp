@@ -3,22 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 #include <string>
 
 #include "core/support/threads.h"
+#include "tests/support/random_weights.h"
 
 namespace dwindle {
 namespace {
 
-Tensor random_weights(Dims shape, unsigned seed) {
-  Tensor tensor = Tensor::allocate(DType::kFloat, std::move(shape));
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  float* values = tensor.mutable_data<float>();
-  for (int64_t i = 0; i < tensor.size(); ++i) values[i] = normal(random);
-  return tensor;
-}
+using testing::random_weights;
 
 std::string bytes_of(const Tensor& tensor) {
   return {reinterpret_cast<const char*>(tensor.bytes()), tensor.nbytes()};

@@ -4,21 +4,14 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "core/quant/params.h"
+#include "tests/support/random_weights.h"
 
 namespace dwindle {
 namespace {
 
-Tensor random_weights(Dims shape, unsigned seed) {
-  Tensor tensor = Tensor::allocate(DType::kFloat, std::move(shape));
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  float* values = tensor.mutable_data<float>();
-  for (int64_t i = 0; i < tensor.size(); ++i) values[i] = normal(random);
-  return tensor;
-}
+using testing::random_weights;
 
 // The place of the scale of each element, written out from the definition.
 std::vector<int64_t> scale_places(const Dims& shape, const WeightFormat& format) {

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <csignal>
 #include <limits>
-#include <random>
 
 #include "core/ir/verify.h"
 #include "core/onnx/onnx.h"
@@ -14,6 +13,7 @@
 #include "passes/registry.h"
 #include "tests/support/expect_pass.h"
 #include "tests/support/graph_builder.h"
+#include "tests/support/random_weights.h"
 #include "tests/support/temp_folder.h"
 
 namespace dwindle::testing {
@@ -21,15 +21,6 @@ namespace {
 
 using passes::PassContext;
 using passes::PassResult;
-
-Tensor random_weights(Dims shape, unsigned seed) {
-  Tensor tensor = Tensor::allocate(DType::kFloat, std::move(shape));
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  float* values = tensor.mutable_data<float>();
-  for (int64_t i = 0; i < tensor.size(); ++i) values[i] = normal(random);
-  return tensor;
-}
 
 // Two products, of which the first has more weights than a slab, and a Gemm that scales its own.
 Model large_products() {
