@@ -5,6 +5,9 @@
 namespace dwindle::cli {
 namespace {
 
+// More fill no vector unit and no thread better.
+constexpr int64_t kMostBatch = 1 << 16;
+
 // Whether `text` is one number or several with commas between.
 bool is_numbers(const std::string& text) {
   const char* at = text.c_str();
@@ -40,7 +43,7 @@ void add_data_flags(CLI::App& app, DataFlags& flags, const std::string& name, bo
   app.add_option("--layout", flags.options.layout, "Axes of an image input")
       ->check(CLI::IsMember({"nchw", "nhwc"}));
   app.add_option("--batch", flags.options.batch, "Samples in a feed where the model is open to any")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, kMostBatch))
       ->capture_default_str();
 }
 
