@@ -2,14 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include "core/support/error.h"
 #include "core/support/threads.h"
 #include "tools/data_flags.h"
 #include "tools/interrupt.h"
+#include "tools/usage.h"
 #include "tools/verb.h"
 
 namespace dwindle::cli {
@@ -31,9 +34,16 @@ constexpr VerbRow kVerbs[] = {
     {"passes", "List all passes with their options", declare_passes},
 };
 
+// Never raises: standard error may be full or closed, too.
 int complain(const std::string& what, int code) {
-  fmt::print(stderr, "dwindle: error: {}\n", what);
+  std::fputs(fmt::format("dwindle: error: {}\n", what).c_str(), stderr);
   return code;
+}
+
+int complain_of_output(int error) {
+  return complain(fmt::format("standard output could not be written: {}",
+                              std::generic_category().message(error)),
+                  kFailed);
 }
 
 int parse(CLI::App& app, std::vector<std::string> arguments) {
@@ -51,7 +61,7 @@ int parse(CLI::App& app, std::vector<std::string> arguments) {
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return complain(std::string(error.what()) + " (see dwindle --help)", kUsage);
+    return complain(usage_message(app, error), kUsage);
   }
   for (size_t i = 0; i < std::size(kVerbs); ++i) {
     if (app.got_subcommand(kVerbs[i].name)) return actions[i]();
@@ -69,8 +79,11 @@ int run(int argc, char** argv) {
   watch_signals();
   try {
     const int code = parse(app, {argv + 1, argv + argc});
-    // A full disk or a closed pipe shows only now.
-    if (std::fflush(stdout) != 0) return complain("cannot write the results", kFailed);
+    // A full disk or a closed pipe may show only now; std::cout, which has --help, raises nothing.
+    errno = 0;
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return complain_of_output(errno != 0 ? errno : EIO);
+    }
     return code;
   } catch (const BadOption& error) {
     return complain(error.what(), kUsage);
@@ -82,6 +95,10 @@ int run(int argc, char** argv) {
     return complain(error.what(), kFailed);
   } catch (const std::bad_alloc&) {
     return complain("out of memory", kFailed);
+  } catch (const std::system_error& error) {
+    // What fmt::print raises.
+    if (std::ferror(stdout) != 0) return complain_of_output(error.code().value());
+    return complain(error.what(), kFailed);
   } catch (const std::exception& error) {
     return complain(fmt::format("{} (this is a defect of dwindle)", error.what()), kFailed);
   }
