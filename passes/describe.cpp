@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "passes/registry.h"
@@ -19,12 +20,14 @@ Json json_of(const OptionSpec& spec) {
   std::visit([&](const auto& value) { json["default"] = value; }, spec.otherwise);
   json["help"] = spec.help;
   if (!spec.choices.empty()) json["choices"] = spec.choices;
+  if (const std::string range = to_text(spec.range); !range.empty()) json["range"] = range;
   return json;
 }
 
 std::string markdown_of(const OptionSpec& spec) {
   std::string type = kTypes[spec.otherwise.index()];
   if (!spec.choices.empty()) type = fmt::format("{}", fmt::join(spec.choices, ", "));
+  if (const std::string range = to_text(spec.range); !range.empty()) type += ", " + range;
   const std::string otherwise = to_text(spec.otherwise);
   return fmt::format("| `{}` | {} | {} | {} |\n", spec.name, type,
                      otherwise.empty() ? "" : "`" + otherwise + "`", spec.help);
@@ -43,6 +46,17 @@ std::string to_text(const OptionValue& value) {
     }
   } format;
   return std::visit(format, value);
+}
+
+std::string to_text(const NumberRange& range) {
+  const bool above = range.above_least, least = std::isfinite(range.least);
+  if (!std::isfinite(range.most)) {
+    if (!least) return "";
+    return above ? fmt::format("above {}", range.least) : fmt::format("{} or more", range.least);
+  }
+  if (!least) return fmt::format("at most {}", range.most);
+  return above ? fmt::format("above {} and at most {}", range.least, range.most)
+               : fmt::format("between {} and {}", range.least, range.most);
 }
 
 std::string registry_json() {

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <cmath>
 
 #include "core/support/error.h"
 #include "core/support/nearest.h"
+#include "passes/describe.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -40,6 +42,19 @@ void check_choices(const PassRow& row, const OptionSpec& spec, const OptionValue
   }
 }
 
+void check_range(const PassRow& row, const OptionSpec& spec, const OptionValue& value) {
+  const auto* integer = std::get_if<int64_t>(&value);
+  const auto* real = std::get_if<double>(&value);
+  if (integer == nullptr && real == nullptr) return;
+  const double number = real != nullptr ? *real : static_cast<double>(*integer);
+  const NumberRange& range = spec.range;
+  const bool high_enough = range.above_least ? number > range.least : number >= range.least;
+  if (std::isfinite(number) && high_enough && number <= range.most) return;
+  const std::string wanted = to_text(range);
+  throw BadOption("option '" + spec.name + "' of pass '" + std::string(row.name) + "' cannot be " +
+                  to_text(value) + "; it is " + (wanted.empty() ? "a finite number" : wanted));
+}
+
 OptionValue checked(const PassRow& row, const OptionSpec& spec, const OptionValue& given) {
   OptionValue value = given;
   const auto* integer = std::get_if<int64_t>(&value);
@@ -59,6 +74,7 @@ OptionValue checked(const PassRow& row, const OptionSpec& spec, const OptionValu
                     kTypeNames[spec.otherwise.index()] + ", got " + kTypeNames[given.index()]);
   }
   check_choices(row, spec, value);
+  check_range(row, spec, value);
   return value;
 }
 

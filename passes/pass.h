@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -23,12 +24,20 @@ namespace dwindle::passes {
 
 using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
 
+// The numbers that an option takes; infinite ends are open. NaN and infinities never are.
+struct NumberRange {
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
+  bool above_least = false;  // `least` itself is not among them
+};
+
 // One option of a pass: where the CLI flag, the Python argument and the reference page come from.
 struct OptionSpec {
   std::string name;       // kebab-case
   OptionValue otherwise;  // the default; its alternative is the option's type
   std::string help;
   std::vector<std::string> choices;  // where not empty: the only valid strings
+  NumberRange range = {};            // of an integer or a number
 };
 
 // Options of one pass by name, complete (defaults filled in) and checked against their specs.

@@ -1,5 +1,6 @@
 #include "passes/recipe.h"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "core/support/error.h"
@@ -12,6 +13,10 @@ using Json = nlohmann::ordered_json;
 
 OptionValue option_from(const Json& json, const std::string& pass, const std::string& name) {
   if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_unsigned() && json.get<uint64_t>() > uint64_t{INT64_MAX}) {
+    throw BadOption("recipe: option '" + name + "' of pass '" + pass + "' is " + json.dump() +
+                    ", which no integer of 64 bits holds");
+  }
   if (json.is_number_integer()) return json.get<int64_t>();
   if (json.is_number()) return json.get<double>();
   if (json.is_string()) return json.get<std::string>();

@@ -46,12 +46,7 @@ std::optional<int64_t> older(const std::map<std::string, int64_t>& opsets, int64
 
 class RaiseOpset : public Pass {
  public:
-  explicit RaiseOpset(int64_t target) : target_(target) {
-    if (target < kLeastSource || target > kMostTarget) {
-      throw BadOption("opset: " + std::to_string(target) + " is not between " +
-                      std::to_string(kLeastSource) + " and " + std::to_string(kMostTarget));
-    }
-  }
+  explicit RaiseOpset(int64_t target) : target_(target) {}
 
   PassResult run(Model& model, PassContext&) override {
     PassResult result;
@@ -122,7 +117,11 @@ class RaiseOpset : public Pass {
 PassRow raise_opset_row() {
   return {"raise-opset",
           "Bring a model of an older ai.onnx version to a newer one",
-          {{"opset", int64_t{13}, "version to reach, 7 to 28", {}}},
+          {{"opset",
+            int64_t{13},
+            "version to reach",
+            {},
+            {.least = kLeastSource, .most = kMostTarget}}},
           [](const Options& options) -> std::unique_ptr<Pass> {
             return std::make_unique<RaiseOpset>(options.get<int64_t>("opset"));
           }};

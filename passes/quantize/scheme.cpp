@@ -1,7 +1,6 @@
 #include "passes/quantize/scheme.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/support/error.h"
 #include "passes/quantize/targets.h"
@@ -71,7 +70,6 @@ void read_weights(const Options& options, const Target& target, Scheme& scheme) 
   weights.range = mse ? WeightRange::kMse : WeightRange::kMinMax;
   weights.per_channel = target.per_channel && !options.get<bool>("per-tensor");
   weights.block_size = options.get<int64_t>("block-size");
-  if (weights.block_size < 0) throw BadOption("block-size must not be negative");
   if (weights.block_size == 0) return;
   if (options.get<bool>("per-tensor")) {
     throw BadOption("per-tensor asks for one scale, block-size for many; give one of them");
@@ -98,7 +96,11 @@ std::vector<OptionSpec> weight_option_specs() {
        "how scales of weights follow from their values; auto: mse below 8 bits",
        {kByTarget, "minmax", "mse"}},
       {"per-tensor", false, "one scale for all output channels of a weight", {}},
-      {"block-size", int64_t{0}, "weights that share a scale along the summed axis; 0: all", {}},
+      {"block-size",
+       int64_t{0},
+       "weights that share a scale along the summed axis; 0: all",
+       {},
+       {.least = 0}},
       {"correct-bias",
        true,
        "give back through biases what rounding weights takes off means, where data tells",
@@ -119,11 +121,13 @@ std::vector<OptionSpec> activation_option_specs() {
       {"percentile",
        observer.percentile,
        "share of values in % that a range of the percentile method holds on either side",
-       {}},
+       {},
+       {.least = 50, .most = 100, .above_least = true}},
       {"averaging-constant",
        observer.averaging_constant,
        "weight of the newest feed in the moving-average method",
-       {}},
+       {},
+       {.least = 0, .most = 1, .above_least = true}},
       {"calib-cache",
        std::string(),
        "JSON file that keeps the calibration and gives it back to the same model and data",
@@ -194,11 +198,6 @@ Scheme read_static_scheme(const Options& options) {
   scheme.correct_bias = options.get<bool>("correct-bias");
   scheme.least_sqnr = options.get<double>("min-sqnr");
   scheme.least_output_sqnr = options.get<double>("min-output-sqnr");
-  for (const auto& [name, least] : {std::pair("min-sqnr", scheme.least_sqnr),
-                                    std::pair("min-output-sqnr", scheme.least_output_sqnr)}) {
-    if (!std::isfinite(least))
-      throw BadOption(std::string(name) + " must be a finite number of dB");
-  }
   return scheme;
 }
 

@@ -37,6 +37,13 @@ TEST(Recipe, SaysWhatIsWrongAndWhere) {
             "recipe: step 1: option 'size-cap' of pass 'fold-constants' wants an integer, got a "
             "string");
   EXPECT_NE(failure(R"([{"pass": "fold-constants", "size-cap": null}])"), "no error");
+  EXPECT_EQ(failure(R"([{"pass": "fold-constants", "size-cap": -5}])"),
+            "recipe: step 1: option 'size-cap' of pass 'fold-constants' cannot be -5; it is 0 or "
+            "more");
+  // No wrapping round to a negative number, nor to a small one.
+  EXPECT_NE(failure(R"([{"pass": "fold-constants", "size-cap": 18446744073709551615}])")
+                .find("is 18446744073709551615, which no integer of 64 bits holds"),
+            std::string::npos);
   EXPECT_NE(failure("3"), "no error");
 }
 

@@ -69,6 +69,58 @@ TEST(Options, CheckTypesAndFillInDefaults) {
             "option 'mode' of pass 'p' cannot be 'c'; did you mean 'a'? (it is one of: a, b)");
 }
 
+TEST(Options, RefuseNumbersOutOfRange) {
+  EXPECT_EQ(message([] {
+              make_pass("fold-constants", {{"size-cap", int64_t{-1}}});
+            }),
+            "option 'size-cap' of pass 'fold-constants' cannot be -1; it is 0 or more");
+  const PassRow row = {"p",
+                       "",
+                       {{"share", 0.5, "", {}, {.least = 0, .most = 1, .above_least = true}},
+                        {"level", int64_t{3}, "", {}, {.least = 2, .most = 4}},
+                        {"free", 0.0, "", {}}},
+                       nullptr};
+  for (double good : {1e-9, 1.0}) EXPECT_NO_THROW(complete_options(row, {{"share", good}}));
+  for (double bad : {0.0, -0.5, 1.0001}) {
+    EXPECT_THROW(complete_options(row, {{"share", bad}}), BadOption) << bad;
+  }
+  EXPECT_EQ(message([&] {
+              complete_options(row, {{"share", int64_t{0}}});
+            }),
+            "option 'share' of pass 'p' cannot be 0; it is above 0 and at most 1");
+  for (int64_t level = -1; level < 7; ++level) {
+    const bool fits = level >= 2 && level <= 4;
+    EXPECT_EQ(message([&] {
+                complete_options(row, {{"level", level}});
+              }) == "no error",
+              fits)
+        << level;
+  }
+  EXPECT_NO_THROW(complete_options(row, {{"free", -1e300}}));
+}
+
+TEST(Options, OfAllPassesHaveSensibleRanges) {
+  int numbers = 0;
+  for (const PassRow& row : registry()) {
+    for (const OptionSpec& spec : row.options) {
+      const bool real = std::holds_alternative<double>(spec.otherwise);
+      if (!real && !std::holds_alternative<int64_t>(spec.otherwise)) continue;
+      ++numbers;
+      // The default is one of them.
+      EXPECT_NO_THROW(complete_options(row, {{spec.name, spec.otherwise}})) << spec.name;
+      if (!real) {
+        EXPECT_THROW(complete_options(row, {{spec.name, int64_t{-1}}}), BadOption) << spec.name;
+        EXPECT_THROW(complete_options(row, {{spec.name, INT64_MIN}}), BadOption) << spec.name;
+        continue;
+      }
+      for (double none : {double{NAN}, HUGE_VAL, -HUGE_VAL}) {
+        EXPECT_THROW(complete_options(row, {{spec.name, none}}), BadOption) << spec.name;
+      }
+    }
+  }
+  EXPECT_GE(numbers, 6);
+}
+
 TEST(Options, TakeWhatCanOnlyMeanOneThing) {
   const PassRow& row = find_pass("quantize-static");
   const Options options =

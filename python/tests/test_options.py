@@ -1,0 +1,50 @@
+"""Numbers out of the range of an option are refused, whichever way they come in."""
+
+import dwindle
+import pytest
+from conftest import make_classifier, samples
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fold-constants", {"size-cap": -1}),
+        ("fold-constants", {"size-cap": 2**63}),
+        ("quantize-weights", {"block-size": -32}),
+        ("quantize-static", {"calib-method": "percentile", "percentile": 100.5}),
+        ("quantize-static", {"calib-method": "percentile", "percentile": 50}),
+        ("quantize-static", {"calib-method": "moving-average", "averaging-constant": 0}),
+        ("raise-opset", {"opset": 0}),
+        ("raise-opset", {"opset": 2**64 + 13}),
+    ],
+)
+def test_options_out_of_range_are_refused_in_recipes(name, options):
+    with pytest.raises(dwindle.BadOption, match=next(iter(reversed(options)))):
+        dwindle.run_recipe(make_classifier(), [{"pass": name, **options}], {"x": samples(2)})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"block_size": -1},
+        {"block_size": 2**70},
+        {"min_sqnr": float("nan")},
+        {"min_output_sqnr": float("inf")},
+        {"percentile": float("nan"), "calib_method": "percentile"},
+        {"averaging_constant": 1.5, "calib_method": "moving-average"},
+    ],
+)
+def test_options_out_of_range_are_refused_in_python(options):
+    with pytest.raises(dwindle.BadOption, match=next(iter(options)).replace("_", "-")):
+        dwindle.quantize(make_classifier(), {"x": samples(2)}, **options)
+
+
+def test_the_command_refuses_them_too(dwindle_command, classifier_path, calib_path, tmp_path):
+    result = dwindle_command(
+        *("quantize", classifier_path, tmp_path / "out.onnx", "--calib", calib_path),
+        *("--block-size", "-4"),
+    )
+    assert result.returncode == 2
+    assert "option 'block-size' of pass 'quantize-static' cannot be -4; it is 0 or more" in (
+        result.stderr
+    )
