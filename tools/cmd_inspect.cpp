@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/ir/finite.h"
 #include "core/ir/verify.h"
 #include "core/onnx/onnx.h"
 #include "core/onnx/origin.h"
@@ -18,6 +19,9 @@ namespace dwindle::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Constants with NaN or infinities that the text names.
+constexpr size_t kMostListed = 10;
 
 // Graph inputs that are only listed because they have a default value are weights in older files.
 std::vector<const Value*> fed_inputs(const Model& model) {
@@ -68,6 +72,25 @@ Facts facts_of(const Model& model, bool valid) {
   return facts;
 }
 
+Json json_of(const NonFiniteConstant& constant) {
+  return {{"name", constant.name},
+          {"shape", constant.shape},
+          {"nan", constant.found.nans},
+          {"infinite", constant.found.infinities},
+          {"first", index_of_element(constant.found.first, constant.shape)}};
+}
+
+std::string text_of(const NonFiniteConstant& constant) {
+  const NonFinite& found = constant.found;
+  std::string what;
+  if (found.nans > 0) what = fmt::format("{} NaN", found.nans);
+  if (found.infinities > 0) {
+    what += fmt::format("{}{} infinite", what.empty() ? "" : " and ", found.infinities);
+  }
+  return fmt::format("'{}' {}: {}, the first at {}", constant.name, to_string(constant.shape), what,
+                     to_string(index_of_element(found.first, constant.shape)));
+}
+
 std::string domain_name(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
 
 void print_json(const std::string& path, const Model& model, uint64_t bytes,
@@ -88,6 +111,10 @@ void print_json(const std::string& path, const Model& model, uint64_t bytes,
   json["weight_bytes"] = facts.weight_bytes;
   json["macs"] = facts.macs ? Json(*facts.macs) : Json();
   json["quantized"] = facts.quantized;
+  json["not_finite"] = Json::array();
+  for (const NonFiniteConstant& constant : non_finite_constants(model)) {
+    json["not_finite"].push_back(json_of(constant));
+  }
   json["metadata"] = Json::object();
   for (const auto& [key, value] : model.metadata) json["metadata"][key] = value;
   json["faults"] = faults;
@@ -129,6 +156,14 @@ void print_text(const std::string& path, const Model& model, uint64_t bytes,
   line("MACs", facts.macs ? format_count(*facts.macs) + " a run, open extents taken as 1"
                           : "not known: a shape is not");
   line("quantized", facts.quantized ? "yes" : "no");
+  const std::vector<NonFiniteConstant> not_finite = non_finite_constants(model);
+  for (size_t i = 0; i < not_finite.size(); ++i) {
+    if (i == kMostListed) {
+      line("not finite", fmt::format("and {} more (--json lists all)", not_finite.size() - i));
+      break;
+    }
+    line("not finite", text_of(not_finite[i]));
+  }
   for (const std::string& fault : faults) line("fault", fault);
   line("nodes", std::to_string(facts.nodes));
   std::vector<std::pair<std::string, int64_t>> ops(facts.ops.begin(), facts.ops.end());

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "passes/pipeline.h"
+#include "passes/quantize/parameters.h"
 #include "tools/progress_bar.h"
 #include "tools/transform.h"
 #include "tools/verb.h"
@@ -18,6 +19,7 @@ struct Arguments {
 
 int simplify(const Arguments& arguments) {
   Transform transform(arguments.paths);
+  passes::require_sound_weights(transform.original());
   std::vector<passes::PassReport> reports;
   std::string found;
   {

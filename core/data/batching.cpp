@@ -48,6 +48,8 @@ class Batches : public Dataset {
     }
     feed.divisible = !fixed_ && !any_whole_;
     if (any_whole_) feed.samples = batch_of(feed);
+    feed.source = source_;
+    feed.first_sample = any_whole_ ? at_ * feed.samples : at_;
     if (labels_) cut_labels(feed, real);
     at_ += real;
     return feed;

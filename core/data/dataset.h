@@ -23,6 +23,10 @@ struct Feed {
   // Whether the dataset put separate samples together along the first axis of every input, so that
   // they may be taken apart again.
   bool divisible = false;
+  // What it was read from (a file), and the place of its first sample there; for messages. Empty
+  // where that is not known.
+  std::string source = {};
+  int64_t first_sample = 0;
 };
 
 class Dataset {

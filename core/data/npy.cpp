@@ -220,7 +220,11 @@ NpyHeader read_npy_header(const std::function<void(std::byte* out, size_t size)>
   std::string descr;
   HeaderReader(text, name).read(descr, header.fortran_order, header.shape);
   header.dtype = parse_dtype(descr, name);
-  header.data_bytes();
+  try {
+    header.data_bytes();
+  } catch (const BadData& error) {
+    throw BadData(name + ": " + error.what());
+  }
   // Up to one axis both orders are the same.
   if (header.shape.size() < 2) header.fortran_order = false;
   return header;

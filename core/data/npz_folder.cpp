@@ -29,6 +29,7 @@ class NpzFolder : public Dataset {
     const std::string source = path.string();
     ArrayStreams streams = open_npz(path);
     Feed feed;
+    feed.source = source;
     if (!labels_.empty()) {
       auto it = streams.find(labels_);
       if (it == streams.end()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ir/finite.h"
 #include "core/quant/params.h"
 #include "core/support/error.h"
 
@@ -63,13 +64,11 @@ std::optional<ErrorView> error_view(const Node& node, const Tensor& weights) {
 }
 
 void require_finite(const Node& node, const Tensor& tensor, const char* what) {
-  const auto values = tensor.values<float>();
-  const auto bad =
-      std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
-  if (bad == values.end()) return;
+  const NonFinite found = find_non_finite(tensor);
+  if (!found.any()) return;
   throw BadModel(node.op_type + " node '" + node.name + "': its " + what + " hold " +
-                 (std::isnan(*bad) ? "NaN" : "an infinity") + " at element " +
-                 std::to_string(bad - values.begin()) + " of " + to_string(tensor.shape()));
+                 (std::isnan(found.first_value) ? "NaN" : "an infinity") + " at element " +
+                 std::to_string(found.first) + " of " + to_string(tensor.shape()));
 }
 
 }  // namespace
@@ -190,6 +189,17 @@ void require_finite_parameters(const WeightSite& site) {
 void require_finite_bias(const WeightSite& site) {
   const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
   if (bias != nullptr) require_finite(*site.node, *bias, "biases");
+}
+
+void require_sound_weights(const Model& model) {
+  for (const WeightSite& site : place_quantization(model, {}, /*activations=*/false).weights) {
+    require_finite_parameters(site);
+  }
+  for (const NonFiniteConstant& constant : non_finite_constants(model)) {
+    if (constant.found.nans == 0 || element_count(constant.shape) == 1) continue;
+    throw BadModel("the constant '" + constant.name + "' holds NaN at element " +
+                   std::to_string(constant.found.first_nan) + " of " + to_string(constant.shape));
+  }
 }
 
 }  // namespace dwindle::passes

@@ -62,4 +62,9 @@ Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction);
 void require_finite_parameters(const WeightSite& site);
 void require_finite_bias(const WeightSite& site);
 
+// Raises BadModel as these do for all weights of a model that quantize-weights would take, and
+// where any other constant of more than one element holds a NaN: what is computed from damaged
+// weights proves nothing. A NaN by itself may be a value to fill with, infinities may be a mask.
+void require_sound_weights(const Model& model);
+
 }  // namespace dwindle::passes

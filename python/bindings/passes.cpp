@@ -11,6 +11,7 @@
 #include "core/runtime/same_outputs.h"
 #include "core/support/error.h"
 #include "passes/describe.h"
+#include "passes/quantize/parameters.h"
 #include "passes/quantize/quantize.h"
 #include "python/bindings/arrays.h"
 #include "python/bindings/datasets.h"
@@ -38,7 +39,15 @@ passes::OptionValue to_option(const std::string& name, py::handle value) {
   if (is_bool(value)) return py::bool_(py::reinterpret_borrow<py::object>(value)).cast<bool>();
   if (py::isinstance<py::str>(value)) return value.cast<std::string>();
   if (py::hasattr(value, "__fspath__")) return value.attr("__fspath__")().cast<std::string>();
-  if (PyIndex_Check(value.ptr()) != 0) return value.cast<int64_t>();
+  if (PyIndex_Check(value.ptr()) != 0) {
+    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    int overflow = 0;
+    const int64_t integer = index ? PyLong_AsLongLongAndOverflow(index.ptr(), &overflow) : 0;
+    if (!index) throw py::error_already_set();
+    if (overflow == 0) return integer;
+    throw BadOption("option '" + name + "' is " + std::string(py::str(value)) +
+                    ", which no integer of 64 bits holds");
+  }
   if (PyFloat_Check(value.ptr()) || py::hasattr(value, "__float__")) return value.cast<double>();
   if (py::isinstance<py::sequence>(value)) {
     std::vector<std::string> texts;
@@ -107,7 +116,13 @@ PyModelPtr run_checked(const PyModelPtr& original, const passes::Recipe& recipe,
 }
 
 PyModelPtr simplify(py::handle model, bool check, const py::object& progress) {
-  PyModelPtr result = run_checked(to_model(model), passes::simplify_recipe(), check, progress);
+  const PyModelPtr original = to_model(model);
+  {
+    const ReleasedGil released;
+    verify(original->model());
+    passes::require_sound_weights(original->model());
+  }
+  PyModelPtr result = run_checked(original, passes::simplify_recipe(), check, progress);
   if (result->proof() && !result->proof()->same) {
     throw Error("the result differs from the original: " + result->proof()->summary());
   }

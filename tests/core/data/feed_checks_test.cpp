@@ -33,6 +33,17 @@ TEST(FeedChecks, NamesInputSampleAndPosition) {
   EXPECT_NE(complaint(feed, 8).find("sample 8, position [2,1,1]"), std::string::npos);
 }
 
+TEST(FeedChecks, NamesTheFileAndCountsItsSamples) {
+  Feed feed;
+  feed.samples = 2;
+  feed.source = "folder/some.npz";
+  feed.first_sample = 4;
+  feed.inputs["x"] = Tensor::of<float>({2, 2}, std::vector<float>{1, 1, 1, NAN});
+  EXPECT_NE(complaint(feed, 100).find("input 'x' of folder/some.npz, sample 5, position [1] is"),
+            std::string::npos)
+      << complaint(feed, 100);
+}
+
 TEST(FeedChecks, SeesAllFloatingTypes) {
   Feed feed;
   feed.inputs["x"] = Tensor::scalar<double>(-HUGE_VAL);

@@ -5,7 +5,10 @@
 #include <cstring>
 #include <random>
 
+#include "core/data/array_stream.h"
 #include "core/support/error.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 
 namespace dwindle {
 namespace {
@@ -57,6 +60,23 @@ TEST(NpyHeaderLoad, RefusesWhatItCannotRead) {
     EXPECT_THROW(parse(npy_header(dict)), BadData) << dict;
   }
   EXPECT_THROW(parse("no array at all"), BadData);
+}
+
+TEST(NpyHeaderLoad, NamesTheFileAndTheKey) {
+  const testing::TempFolder folder;
+  const std::vector<std::string> headers = {
+      "{", "{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807,)}",
+      "{'descr': '<f4', 'fortran_order': True, 'shape': (9, 9)}"};
+  for (const std::string& header : headers) {
+    const auto path = folder.write("some.npy", npy_header(header));
+    testing::expect_error<BadData>("some.npy", [&] { open_npy(path); });
+    testing::expect_error<BadData>("the test", [&] {
+      const NpyHeader read = parse(npy_header(header));
+      if (read.fortran_order) throw BadData("the test: the header alone is sound");
+    });
+  }
 }
 
 TEST(NpyHeaderLoad, BadInputNeverDoesMoreThanThrow) {

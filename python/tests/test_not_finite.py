@@ -1,0 +1,157 @@
+"""NaN and infinities in weights: where they are is said, and what they ruin is refused."""
+
+import json
+import zipfile
+
+import dwindle
+import numpy as np
+import onnx
+import pytest
+from conftest import make_classifier, samples
+from onnx import TensorProto, helper, numpy_helper
+
+
+def damaged(name, value, index=-1, dtype=None):
+    """The classifier with one element of a weight replaced."""
+    model = make_classifier()
+    for weight in model.graph.initializer:
+        if weight.name == name:
+            array = numpy_helper.to_array(weight).copy()
+            array.flat[index] = value
+            weight.CopyFrom(numpy_helper.from_array(array, name))
+    return model
+
+
+def masked():
+    """x plus a mask of 0 and -inf, behind a MatMul; Where fills with a lone NaN that is not met."""
+    mask = np.triu(np.full((4, 4), -np.inf, np.float32), 1)
+    stored = {
+        "w": np.eye(4, dtype=np.float32),
+        "mask": mask,
+        "nan": np.array(np.nan, np.float32),
+        "never": np.zeros((4, 4), bool),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Add", ["m", "mask"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["s"]),
+        helper.make_node("Where", ["never", "nan", "s"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [4, 4]) for n in "xy")
+    weights = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "masked", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+# Weights and biases of layers: as quantize refuses them, whichever it is. Others (of the
+# BatchNormalization): NaN alone.
+REFUSED = [
+    ("w", np.nan, r"Conv node 'conv': its weights hold NaN at element 161 of \[6,3,3,3\]"),
+    ("w", np.inf, r"Conv node 'conv': its weights hold an infinity at element 161"),
+    ("g", -np.inf, r"Gemm node 'gemm': its weights hold an infinity at element 23"),
+    ("h", np.nan, r"Gemm node 'gemm': its biases hold NaN at element 3"),
+    ("s", np.nan, r"the constant 's' holds NaN at element 5 of \[6\]"),
+    ("v", np.nan, r"the constant 'v' holds NaN at element 5 of \[6\]"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), REFUSED)
+@pytest.mark.parametrize("check", [True, False])
+def test_simplify_refuses_damaged_weights(name, value, message, check):
+    with pytest.raises(dwindle.BadModel, match=message):
+        dwindle.simplify(damaged(name, value), check=check)
+
+
+@pytest.mark.parametrize(("name", "value", "message"), REFUSED[:4])
+def test_quantize_says_the_same(name, value, message):
+    with pytest.raises(dwindle.BadModel, match=message):
+        dwindle.quantize(damaged(name, value), {"x": samples(4)})
+
+
+def test_the_command_writes_nothing(dwindle_command, tmp_path):
+    path, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
+    onnx.save(damaged("w", np.nan, index=0), path)
+    out.write_bytes(b"as it was")
+    result = dwindle_command("simplify", path, out)
+    assert result.returncode == 1
+    assert result.stderr.startswith("dwindle: error: Conv node 'conv': its weights hold NaN at")
+    assert out.read_bytes() == b"as it was"
+
+
+def test_masks_and_values_to_fill_with_are_sound():
+    simple = dwindle.simplify(masked())
+    assert simple.proof["same"]
+    dwindle.quantize(masked(), {"x": samples(2, shape=(4,)).repeat(2, 0)})
+
+
+def test_inspect_tells_of_them_and_fails_not(dwindle_command, tmp_path):
+    model = damaged("w", np.nan, index=5)
+    array = numpy_helper.to_array(model.graph.initializer[0]).copy()
+    array.flat[[7, 9]] = np.inf
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(array, "w"))
+    onnx.save(model, tmp_path / "m.onnx")
+    result = dwindle_command("inspect", tmp_path / "m.onnx")
+    assert result.returncode == 0, result.stderr
+    assert (
+        "not finite  'w' [6,3,3,3]: 1 NaN and 2 infinite, the first at [0,0,1,2]" in result.stdout
+    )
+    result = dwindle_command("inspect", tmp_path / "m.onnx", "--json")
+    assert json.loads(result.stdout)["not_finite"] == [
+        {"name": "w", "shape": [6, 3, 3, 3], "nan": 1, "infinite": 2, "first": [0, 0, 1, 2]}
+    ]
+
+
+def test_inspect_is_silent_of_sound_models(dwindle_command, classifier_path):
+    assert "not finite" not in dwindle_command("inspect", classifier_path).stdout
+    facts = json.loads(dwindle_command("inspect", classifier_path, "--json").stdout)
+    assert facts["not_finite"] == []
+
+
+def test_inspect_names_the_first_of_many(dwindle_command, tmp_path):
+    model = make_classifier()
+    for i in range(30):
+        array = np.full(3, -np.inf, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, f"mask{i}"))
+    onnx.save(model, tmp_path / "m.onnx")
+    result = dwindle_command("inspect", tmp_path / "m.onnx")
+    assert result.stdout.count("not finite") == 11
+    assert "and 20 more (--json lists all)" in result.stdout
+    facts = json.loads(dwindle_command("inspect", tmp_path / "m.onnx", "--json").stdout)
+    assert len(facts["not_finite"]) == 30
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_data_names_the_file_the_key_and_the_sample(tmp_path, value):
+    name = {"nan": "NaN", "inf": "infinity", "-inf": "-infinity"}[str(value)]
+    x = samples(6)
+    (tmp_path / "folder").mkdir()
+    np.savez(tmp_path / "folder" / "a.npz", x=x)
+    bad = x.copy()
+    bad[4, 1, 2, 3] = value
+    np.savez(tmp_path / "folder" / "b.npz", x=bad)
+    np.savez(tmp_path / "one.npz", x=np.concatenate([x, x, bad]))
+    np.save(tmp_path / "one.npy", bad)
+    for data, file, sample in (
+        ("folder", "folder/b.npz", 4),
+        ("one.npz", "one.npz", 16),
+        ("one.npy", "one.npy", 4),
+    ):
+        place = rf"input 'x' of .*{file}, sample {sample}, position \[1,2,3\] is {name}"
+        with pytest.raises(dwindle.BadData, match=place):
+            dwindle.quantize(make_classifier(), tmp_path / data)
+
+
+def test_damaged_headers_name_the_file_and_the_key(tmp_path):
+    def header(text):
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+    shape = f"({2**40}, {2**40})"
+    texts = ["{", "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + "}"]
+    for text in texts:
+        (tmp_path / "some.npy").write_bytes(header(text))
+        with zipfile.ZipFile(tmp_path / "some.npz", "w") as archive:
+            archive.writestr("x.npy", header(text))
+        with pytest.raises(dwindle.BadData, match=r"some\.npy: "):
+            dwindle.quantize(make_classifier(), tmp_path / "some.npy")
+        with pytest.raises(dwindle.BadData, match=r"key 'x' of .*some\.npz: "):
+            dwindle.quantize(make_classifier(), tmp_path / "some.npz")
