@@ -99,18 +99,21 @@ class QuantizeStatic : public Pass {
         keep_lossy(node_sqnr(model, plan, probed, context.executors), kept)) {
       place();
     }
-    if (scheme_.least_output_sqnr > 0 && keep_sensitive(model, plan, first, kept, stored)) {
+    if (scheme_.least_output_sqnr > 0 &&
+        keep_sensitive(model, plan, first, context.executors, kept, stored, result)) {
       place();
     }
   }
 
   bool keep_sensitive(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
-                      KeptFloat& kept, StoredWeights& stored) const {
+                      const MakeExecutor& executors, KeptFloat& kept, StoredWeights& stored,
+                      PassResult& result) const {
     std::vector<SensitiveValue> found;
     try {
-      found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr);
-    } catch (const Unsupported&) {
-      // Another executor ran the data; only FloatExecutor can alter values.
+      found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr, executors);
+    } catch (const Unsupported& error) {
+      // Another executor ran the data, but not the model with values rounded.
+      result.notes.push_back(std::string("min-output-sqnr has had no effect: ") + error.what());
       return false;
     }
     for (const auto& [value, db] : found) {

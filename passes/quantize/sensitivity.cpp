@@ -4,12 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "core/ops/fake_quantize.h"
-#include "core/runtime/float_executor.h"
+#include "core/support/error.h"
+#include "passes/quantize/rounded_runs.h"
 
 namespace dwindle::passes {
 namespace {
@@ -21,24 +22,21 @@ constexpr int kMostRuns = 400;
 
 using Values = std::vector<const Value*>;
 
-// Runs the model with chosen values rounded.
+// What rounding costs on a few feeds.
 class Roundings {
  public:
-  Roundings(const Model& model, const Plan& plan, const std::vector<Feed>& feeds)
-      : plan_(plan), feeds_(feeds), executor_(model) {
-    for (const Feed& feed : feeds) real_.push_back(executor_.run(feed.inputs));
+  Roundings(std::unique_ptr<RoundedRuns> rounded, const std::vector<Feed>& feeds)
+      : feeds_(feeds), rounded_(std::move(rounded)) {
+    for (const Feed& feed : feeds) real_.push_back(rounded_->run(feed.inputs));
   }
 
   // Noise by signal at the worst output, where `values` are rounded.
   double noise(const Values& values) {
     ++runs_;
-    const IntegerRange range = integer_range(plan_.activations);
-    executor_.alter(values, [&](const Value& value, Tensor& tensor) {
-      tensor = fake_quantized(tensor, {plan_.params.at(&value), range});
-    });
+    rounded_->round(values);
     std::map<std::string, Power> outputs;
     for (size_t i = 0; i < feeds_.size(); ++i) {
-      for (const auto& [name, tensor] : executor_.run(feeds_[i].inputs)) {
+      for (const auto& [name, tensor] : rounded_->run(feeds_[i].inputs)) {
         outputs[name].add(real_[i].at(name), tensor);
       }
     }
@@ -66,9 +64,8 @@ class Roundings {
     double ratio() const { return signal > 0 ? noise / signal : 0; }
   };
 
-  const Plan& plan_;
   const std::vector<Feed>& feeds_;
-  FloatExecutor executor_;
+  std::unique_ptr<RoundedRuns> rounded_;
   std::vector<TensorMap> real_;
   int runs_ = 0;
 };
@@ -96,16 +93,32 @@ Values without(const Values& values, const std::unordered_set<const Value*>& gon
   return left;
 }
 
+// Where the operator table ends, be it in the first run, another executor takes a copy of the
+// model.
+Roundings make_roundings(const Model& model, const Plan& plan, const Values& values,
+                         const std::vector<Feed>& feeds, const MakeExecutor& executors) {
+  try {
+    return {runs_in_float_executor(model, plan), feeds};
+  } catch (const Unsupported&) {
+  }
+  try {
+    return {runs_of_switched_copy(model, plan, values, executors), feeds};
+  } catch (const Error& error) {
+    throw Unsupported(error.what());
+  }
+}
+
 }  // namespace
 
 // Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
 // left, which is taken out, until the rest is quiet enough.
 std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
-                                             const std::vector<Feed>& feeds, double least_db) {
+                                             const std::vector<Feed>& feeds, double least_db,
+                                             const MakeExecutor& executors) {
   const Values all = rounded_values(plan);
   if (all.empty() || feeds.empty()) return {};
   const double allowed = std::pow(10.0, -least_db / 10);
-  Roundings roundings(model, plan, feeds);
+  Roundings roundings = make_roundings(model, plan, all, feeds, executors);
   std::vector<SensitiveValue> found;
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;

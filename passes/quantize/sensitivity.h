@@ -6,6 +6,7 @@
 
 #include "core/data/dataset.h"
 #include "core/ir/model.h"
+#include "core/runtime/executor.h"
 #include "passes/quantize/plan.h"
 
 namespace dwindle::passes {
@@ -18,9 +19,11 @@ struct SensitiveValue {
 // Where the worst output of the model, quantized as planned, keeps less than `least_db` on `feeds`:
 // the values to leave in float so that it keeps that much, the most harmful of a part first. Values
 // that cost little by themselves are none, however many there are: where all layers add the same
-// noise, none of them is to blame.
+// noise, none of them is to blame. `executors` run what FloatExecutor cannot. Raises Unsupported
+// where they cannot either.
 std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
-                                             const std::vector<Feed>& feeds, double least_db);
+                                             const std::vector<Feed>& feeds, double least_db,
+                                             const MakeExecutor& executors = make_float_executor);
 
 // The nodes of the placement that must stay in float so that `value` is not rounded.
 std::vector<const Node*> rounding_nodes(const Plan& plan, const Value* value);

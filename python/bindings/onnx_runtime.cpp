@@ -44,6 +44,10 @@ class Session {
   Session(const Model& model, const std::vector<const Value*>& shown) {
     Model copy = model.clone();
     for (const Value* value : shown) copy.graph->add_output(copy.graph->find(value->name()));
+    // Of a shape without a dtype ONNX Runtime makes no sense; of no type at all it does.
+    for (Value* value : copy.graph->values()) {
+      if (value->type.is_tensor() && value->type.dtype == DType::kUndefined) value->type = {};
+    }
     const bool in_memory = serialized_size(copy) <= kMostInMemory;
     const std::string bytes = in_memory ? serialize_model(copy) : std::string();
     guarded([&] {
