@@ -15,8 +15,14 @@ constexpr int kMaxVectors = 4;
 // Most rows of a tile that is W vectors wide; index W - 1.
 constexpr int kMaxRows[kMaxVectors] = {14, 12, 9, 6};
 
+// The lines of GemmF32Params::ahead that one tile asks for.
+struct Ahead {
+  const float* from;
+  int64_t lines;
+};
+
 template <int MR, int W>
-void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
+void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahead ahead) {
   __m512 sum[MR][W];
   float* c = p.c + row * p.ldc + col;
 #pragma GCC unroll 16
@@ -47,6 +53,10 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
     for (int i = 0; i < MR; ++i) _mm_prefetch(next + i * p.a_row_stride, _MM_HINT_T0);
     const int64_t steps = p.k - l < kLanes ? p.k - l : kLanes;
     for (int64_t step = 0; step < steps; ++step) {
+      for (int64_t line = 0; line < ahead.lines; ++line) {
+        _mm_prefetch(ahead.from + line * kLanes, _MM_HINT_T1);
+      }
+      ahead.from += p.ahead_stride;
       __m512 bv[W];
 #pragma GCC unroll 4
       for (int j = 0; j < W; ++j) {
@@ -79,11 +89,12 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
 }
 
 template <int W>
-void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last) {
+void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last,
+                  Ahead ahead) {
   switch (rows) {
-#define DWINDLE_ROWS(MR)                                                 \
-  case MR:                                                               \
-    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W>(p, row, col, last); \
+#define DWINDLE_ROWS(MR)                                                        \
+  case MR:                                                                      \
+    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W>(p, row, col, last, ahead); \
     break;
     DWINDLE_ROWS(1)
     DWINDLE_ROWS(2)
@@ -111,7 +122,10 @@ void columns(const GemmF32Params& p, int64_t col, __mmask16 last) {
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t row = p.m * t / tiles;
     const int64_t end = p.m * (t + 1) / tiles;
-    tile_of_rows<W>(static_cast<int>(end - row), p, row, col, last);
+    // Shared out among the tiles: memory then has the whole time of the block.
+    const int64_t line = p.ahead_lines * t / tiles;
+    const Ahead ahead = {p.ahead + line * kLanes, p.ahead_lines * (t + 1) / tiles - line};
+    tile_of_rows<W>(static_cast<int>(end - row), p, row, col, last, ahead);
   }
 }
 

@@ -22,6 +22,11 @@ constexpr int64_t kMaxGroup = 8;
 constexpr int64_t kRowStep = 18;
 // With fewer rows than this, copying a block of B costs more than it saves.
 constexpr int64_t kRowsWorthPacking = 28;
+constexpr int64_t kLineFloats = 16;
+// What the second-level cache surely does not keep beside the output.
+constexpr int64_t kFloatsTooLargeToBeNear = 1 << 17;
+// Panels side by side whose rows the hardware's own prefetch does not yet take for a stream.
+constexpr int64_t kMaxShortPieces = 2;
 // Below this many multiply-adds a thread costs more than it brings.
 constexpr int64_t kWorkPerThread = 1 << 17;
 
@@ -31,8 +36,8 @@ float* thread_room() {
     void operator()(float* data) const { ::operator delete[](data, std::align_val_t{64}); }
   };
   constexpr size_t kFloats = kBlockK * kGemmF32PanelWidth + kFillOvershootF32;
-  static thread_local std::unique_ptr<float[], Free> panel(static_cast<float*>(
-      ::operator new[](kFloats * sizeof(float), std::align_val_t{64})));
+  static thread_local std::unique_ptr<float[], Free> panel(
+      static_cast<float*>(::operator new[](kFloats * sizeof(float), std::align_val_t{64})));
   return panel.get();
 }
 
@@ -126,6 +131,7 @@ struct Cut {
   int64_t groups;
   int64_t chunks;    // of rows, shared out only where there are too few groups for the threads
   int64_t row_step;  // rows that run through a group at a time
+  bool looks_ahead;  // where B is too large to be near, and its pieces too short for the hardware
 
   explicit Cut(const GemmF32& g) : panels(g.n) {
     const int64_t threads = num_threads();
@@ -136,8 +142,28 @@ struct Cut {
     groups = (panels.count() + group - 1) / group;
     chunks = std::clamp<int64_t>(g.m / 24, 1, (wanted + groups - 1) / groups);
     row_step = group > 1 ? kRowStep : g.m;
+    looks_ahead = g.b != nullptr && g.b_n_stride == 1 && group <= kMaxShortPieces &&
+                  g.k * g.n >= kFloatsTooLargeToBeNear;
   }
 };
+
+// The share [begin, end) of `count` rows.
+struct Share {
+  int64_t begin, end, count;
+};
+
+// Asks for the block that takes the place of `at` in the next group: for as great a share of it as
+// of the rows of C, so that memory has the time of the whole block.
+void look_ahead(const GemmF32& g, const Cut& cut, const Block& at, const Share& rows,
+                GemmF32Params& params) {
+  const int64_t panel = at.panel + cut.group;
+  if (!cut.looks_ahead || panel >= cut.panels.count()) return;
+  const int64_t lines = cut.panels.padded_width(panel) / kLineFloats;
+  const int64_t first = lines * rows.begin / rows.count;
+  params.ahead = g.b + at.k0 * g.b_k_stride + cut.panels.begin(panel) + first * kLineFloats;
+  params.ahead_stride = g.b_k_stride;
+  params.ahead_lines = lines * rows.end / rows.count - first;
+}
 
 void run_group(const GemmF32& g, GemmF32Fn kernel, const Cut& cut, int64_t first_panel,
                int64_t row_begin, int64_t row_end) {
@@ -157,7 +183,10 @@ void run_group(const GemmF32& g, GemmF32Fn kernel, const Cut& cut, int64_t first
     for (int64_t row = row_begin; row < row_end; row += cut.row_step) {
       const int64_t next = std::min(row + cut.row_step, row_end);
       for (int64_t i = 0; i < panel_end - first_panel; ++i) {
-        kernel(params_of(g, blocks[i], bound[i], row, next));
+        GemmF32Params params = params_of(g, blocks[i], bound[i], row, next);
+        const Share rows = {row - row_begin, next - row_begin, row_end - row_begin};
+        look_ahead(g, cut, blocks[i], rows, params);
+        kernel(params);
       }
     }
   }

@@ -32,6 +32,11 @@ struct GemmF32Params {
   const float* col_bias;  // [n] or null
   bool load_c;            // start from C rather than from 0
   float min, max;         // -inf and inf where nothing is to be clamped
+  // Memory that a later block needs, to be brought closer while this one is computed: `ahead_lines`
+  // neighbouring cache lines in each of k rows. May be 0, and may be ignored.
+  const float* ahead = nullptr;
+  int64_t ahead_stride = 0;
+  int64_t ahead_lines = 0;
 };
 
 using GemmF32Fn = void (*)(const GemmF32Params&) noexcept;
