@@ -1,4 +1,6 @@
 // BatchNormalization and InstanceNormalization: every channel shifted and scaled.
+#include "core/ops/batch_norm.h"
+
 #include <cmath>
 #include <vector>
 
@@ -212,6 +214,35 @@ const OpRow kRows[] = {
 };
 
 }  // namespace
+
+std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset) {
+  if (!node.is("BatchNormalization") || opset < 7) return std::nullopt;
+  if (node.int_attribute("training_mode", 0) != 0 || node.int_attribute("spatial", 1) != 1) {
+    return std::nullopt;
+  }
+  for (size_t i = 1; i < node.num_outputs(); ++i) {
+    if (node.output(i) != nullptr && !node.output(i)->unused()) return std::nullopt;
+  }
+  std::span<const float> parameters[4];  // scale, bias, mean, variance
+  for (size_t i = 0; i < 4; ++i) {
+    const Value* value = node.input(i + 1);
+    const Tensor* tensor = value == nullptr ? nullptr : value->constant();
+    if (tensor == nullptr || tensor->dtype() != DType::kFloat || tensor->rank() != 1) {
+      return std::nullopt;
+    }
+    parameters[i] = {tensor->data<float>(), static_cast<size_t>(tensor->size())};
+    if (parameters[i].size() != parameters[0].size()) return std::nullopt;
+  }
+  const auto& [scale, bias, mean, variance] = parameters;
+  const double epsilon = node.float_attribute("epsilon", 1e-5f);
+  ChannelAffine affine;
+  for (size_t i = 0; i < scale.size(); ++i) {
+    affine.scale.push_back(scale[i] / std::sqrt(variance[i] + epsilon));
+    affine.shift.push_back(bias[i] - mean[i] * affine.scale[i]);
+    if (!std::isfinite(affine.scale[i]) || !std::isfinite(affine.shift[i])) return std::nullopt;
+  }
+  return affine;
+}
 
 std::span<const OpRow> batch_norm_ops() { return kRows; }
 

@@ -2,6 +2,7 @@
 // less.
 #pragma once
 
+#include <limits>
 #include <optional>
 
 #include "core/ops/op.h"
@@ -12,11 +13,11 @@ struct ClampBounds {
   float min, max;
 };
 
+inline constexpr ClampBounds kUnbounded{-std::numeric_limits<float>::infinity(),
+                                        std::numeric_limits<float>::infinity()};
+
 // The bounds of a Relu or of a Clip between constant floats; none for any other node. The node then
 // computes min(max(x, bounds.min), bounds.max), NaN for NaN.
 std::optional<ClampBounds> clamp_bounds(const Node& node, int opset);
-
-// The kernel of Conv, with its output between `bounds`: to the bit what the two nodes make.
-Kernel clamped_conv(const ClampBounds& bounds);
 
 }  // namespace dwindle

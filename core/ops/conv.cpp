@@ -1,11 +1,11 @@
 // Conv, on one to three spatial axes.
 #include <algorithm>
-#include <limits>
 
 #include "core/kernels/conv_f32/conv_f32.h"
-#include "core/ops/clamp.h"
+#include "core/ops/batch_norm.h"
 #include "core/ops/conv_shapes.h"
 #include "core/ops/families.h"
+#include "core/ops/fused_conv.h"
 #include "core/ops/window.h"
 #include "core/support/error.h"
 
@@ -26,9 +26,9 @@ void infer_conv(InferContext& c) {
   c.set_output(0, c.dtype(0), conv_output_shape(c.node(), *x, *w));
 }
 
-void conv(KernelContext& c, const ClampBounds& bounds) {
+void conv(KernelContext& c, const ConvNeighbours& around) {
   const Tensor& x = c.input(0);
-  const Tensor& w = c.input(1);
+  const Tensor& w = around.weights.defined() ? around.weights : c.input(1);
   const int64_t groups = checked_groups(c, to_shape(x.shape()), to_shape(w.shape()));
   const size_t spatial = x.shape().size() - 2;
   if (spatial > 3) c.unsupported("a convolution over " + std::to_string(spatial) + " axes");
@@ -46,18 +46,20 @@ void conv(KernelContext& c, const ClampBounds& bounds) {
   for (size_t i = 0; i < spatial; ++i) {
     WindowAxis& axis = window.axes[i];
     const int64_t in = x.shape()[i + 2];
-    const int64_t out = place_windows(c.node(), window, in, axis);
+    const int64_t before = around.padding ? around.padding->begin[i] : 0;
+    const int64_t after = around.padding ? around.padding->end[i] : 0;
+    const int64_t out = place_windows(c.node(), window, before + in + after, axis);
     const size_t at = i + 3 - spatial;
     args.in_size[at] = in;
     args.out_size[at] = out;
     args.kernel[at] = axis.kernel;
     args.stride[at] = axis.stride;
     args.dilation[at] = axis.dilation;
-    args.pad_begin[at] = axis.pad_begin;
+    args.pad_begin[at] = before + axis.pad_begin;
     shape.push_back(out);
   }
-  if (c.has_input(2)) {
-    const Tensor& bias = c.input(2);
+  if (around.bias.defined() || c.has_input(2)) {
+    const Tensor& bias = around.bias.defined() ? around.bias : c.input(2);
     if (bias.shape() != Dims{args.out_channels}) c.fail("the bias must have one number a channel");
     args.bias = bias.data<float>();
   }
@@ -66,15 +68,12 @@ void conv(KernelContext& c, const ClampBounds& bounds) {
   args.x = x.data<float>();
   args.w = w.data<float>();
   args.y = y.mutable_data<float>();
-  args.min = bounds.min;
-  args.max = bounds.max;
+  args.min = around.bounds.min;
+  args.max = around.bounds.max;
   kernels::conv_f32(args);
 }
 
-constexpr ClampBounds kUnbounded{-std::numeric_limits<float>::infinity(),
-                                 std::numeric_limits<float>::infinity()};
-
-Kernel conv_kernel(const Node&, int) { return clamped_conv(kUnbounded); }
+Kernel conv_kernel(const Node&, int) { return fused_conv({}); }
 
 const OpRow kRows[] = {
     {"", "Conv", 1, infer_conv, conv_kernel, 1u << 1 | 1u << 2},
@@ -82,8 +81,38 @@ const OpRow kRows[] = {
 
 }  // namespace
 
-Kernel clamped_conv(const ClampBounds& bounds) {
-  return [bounds](KernelContext& c) { conv(c, bounds); };
+bool ConvNeighbours::absorb(const Node& norm, const Node& conv, int opset) {
+  const auto affine = constant_batch_norm(norm, opset);
+  const auto constant_input = [&](size_t i) {
+    return conv.input(i) == nullptr ? nullptr : conv.input(i)->constant();
+  };
+  const Tensor *w = constant_input(1), *b = constant_input(2);
+  if (!affine || w == nullptr || w->dtype() != DType::kFloat || w->rank() < 3) return false;
+  const auto channels = static_cast<int64_t>(affine->scale.size());
+  if (w->shape()[0] != channels) return false;
+  if (conv.input(2) != nullptr &&
+      (b == nullptr || b->dtype() != DType::kFloat || b->size() != channels)) {
+    return false;
+  }
+  Tensor scaled = Tensor::allocate(DType::kFloat, w->shape());
+  Tensor shifted = Tensor::allocate(DType::kFloat, {channels});
+  const int64_t filter = channels == 0 ? 0 : w->size() / channels;
+  for (int64_t i = 0; i < channels; ++i) {
+    const double scale = affine->scale[static_cast<size_t>(i)];
+    const double before = b == nullptr ? 0 : b->data<float>()[i];
+    shifted.mutable_data<float>()[i] =
+        static_cast<float>(before * scale + affine->shift[static_cast<size_t>(i)]);
+    const float* from = w->data<float>() + i * filter;
+    std::transform(from, from + filter, scaled.mutable_data<float>() + i * filter,
+                   [scale](float value) { return static_cast<float>(value * scale); });
+  }
+  weights = std::move(scaled);
+  bias = std::move(shifted);
+  return true;
+}
+
+Kernel fused_conv(ConvNeighbours neighbours) {
+  return [around = std::move(neighbours)](KernelContext& c) { conv(c, around); };
 }
 
 std::span<const OpRow> conv_ops() { return kRows; }

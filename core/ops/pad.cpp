@@ -1,4 +1,6 @@
 // Pad: more elements at the ends of axes, or fewer where a pad is negative.
+#include "core/ops/pad.h"
+
 #include <algorithm>
 
 #include "core/ops/args.h"
@@ -157,6 +159,48 @@ const OpRow kRows[] = {
 };
 
 }  // namespace
+
+std::optional<SpatialPadding> spatial_padding(const Node& pad, int opset, size_t rank,
+                                              const ConstantOf& constant) {
+  if (!pad.is("Pad") || opset < 2 || rank < 3) return std::nullopt;
+  if (pad.string_attribute("mode", "constant") != "constant") return std::nullopt;
+  // Inputs that are given must be constants.
+  const auto argument = [&](size_t i) -> const Tensor* {
+    return pad.input(i) == nullptr ? nullptr : constant(pad.input(i));
+  };
+  const Tensor *amounts = argument(1), *value = argument(2), *some_axes = argument(3);
+  std::optional<std::vector<int64_t>> pads = pad.ints_attribute("pads");
+  SpatialPadding padding;
+  if (opset < 11) {
+    padding.value = pad.float_attribute("value", 0);
+  } else {
+    pads = amounts == nullptr ? std::nullopt : std::optional(to_int64s(*amounts));
+    if ((value == nullptr) != (pad.input(2) == nullptr)) return std::nullopt;
+    if ((some_axes == nullptr) != (pad.input(3) == nullptr)) return std::nullopt;
+    if (value != nullptr && (value->size() != 1 || !is_floating(value->dtype()))) {
+      return std::nullopt;
+    }
+    if (value != nullptr) padding.value = to_floats(*value)[0];
+  }
+  std::vector<int64_t> axes(rank);
+  for (size_t i = 0; i < rank; ++i) axes[i] = static_cast<int64_t>(i);
+  if (some_axes != nullptr) axes = to_int64s(*some_axes);
+  if (!pads || pads->size() != axes.size() * 2) return std::nullopt;
+
+  padding.begin.resize(rank - 2);
+  padding.end.resize(rank - 2);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const int64_t before = (*pads)[i], after = (*pads)[i + axes.size()];
+    const auto axis =
+        static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(rank) : axes[i]);
+    if (axis >= rank || before < 0 || after < 0) return std::nullopt;
+    if (axis < 2 && (before != 0 || after != 0)) return std::nullopt;
+    if (axis < 2) continue;
+    padding.begin[axis - 2] = before;
+    padding.end[axis - 2] = after;
+  }
+  return padding;
+}
 
 std::span<const OpRow> pad_ops() { return kRows; }
 

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "core/ops/clamp.h"
-#include "core/ops/fake_quantize.h"
 #include "core/runtime/half_bridge.h"
+#include "core/runtime/run_node.h"
 #include "core/support/error.h"
 #include "core/support/interrupt.h"
 
@@ -31,6 +30,20 @@ void for_each_read(const Node& node, Visit&& visit) {
   }
 }
 
+// What is computed once and kept: the arithmetic on shapes that exporters leave, not weights.
+constexpr size_t kMostFoldedBytes = 4096;
+
+// Whether `node` makes of small inputs small outputs, the same in every run.
+bool stays_small(const Node& node, int opset, const std::vector<Tensor>& inputs) {
+  if (node.is("Constant") || node.is("Shape") || node.is("Size")) return true;
+  if (node.is("ConstantOfShape")) {
+    return !inputs.empty() && inputs[0].defined() && element_count(to_int64s(inputs[0])) <= 1024;
+  }
+  if (node.is("Expand") || node.is("Tile")) return false;
+  const OpRow* row = find_op(node.domain, node.op_type, opset);
+  return (row->traits & (kElementwise | kMovesData)) != 0 && (row->traits & kRandom) == 0;
+}
+
 // Says where an error arose, unless it says so itself.
 std::string with_node(const Error& error, const Node& node) {
   const std::string what = error.what();
@@ -42,11 +55,12 @@ std::string with_node(const Error& error, const Node& node) {
 
 class StepContext : public HalfBridge {
  public:
-  StepContext(const GraphPlan::Step& step, Frame& frame, const PlanShared& shared)
+  StepContext(const Node& node, const std::vector<GraphPlan::Source>& inputs, size_t outputs,
+              Frame& frame, const PlanShared& shared)
       : frame_(frame), shared_(shared) {
-    node_ = step.node;
-    inputs_.reserve(step.inputs.size());
-    for (const GraphPlan::Source& source : step.inputs) {
+    node_ = &node;
+    inputs_.reserve(inputs.size());
+    for (const GraphPlan::Source& source : inputs) {
       if (source.slot < 0) {
         inputs_.push_back(&kOmitted);
         continue;
@@ -55,7 +69,7 @@ class StepContext : public HalfBridge {
       for (int up = 0; up < source.depth; ++up) from = from->parent;
       inputs_.push_back(&from->slots[static_cast<size_t>(source.slot)]);
     }
-    outputs_.resize(step.outputs.size());
+    outputs_.resize(outputs);
   }
 
   std::vector<Tensor> run_graph(const Graph& graph, std::vector<Tensor> inputs) override {
@@ -72,9 +86,9 @@ GraphPlan::GraphPlan(const Graph& graph, PlanShared& shared) : graph_(graph), sh
   for (Value* value : graph.values()) {
     slots_.emplace(value, static_cast<int>(slots_.size()));
     if (const Tensor* tensor = value->initializer()) {
-      constants_.emplace_back(slots_.at(value), *tensor);
+      constants_.emplace(slots_.at(value), *tensor);
     } else if (const SparseTensor* sparse = value->sparse_initializer()) {
-      constants_.emplace_back(slots_.at(value), sparse->to_dense());
+      constants_.emplace(slots_.at(value), sparse->to_dense());
     }
   }
 }
@@ -85,8 +99,8 @@ void GraphPlan::prepare(const GraphPlan* parent) {
   for (Node* node : graph_.nodes()) add_step(*node, missing);
   if (!missing.empty()) throw Unsupported("no kernel for " + missing);
   for (Value* output : graph_.outputs()) outputs_.push_back(source_of(output));
-  plan_releases();
   fuse_steps();
+  plan_releases();
 }
 
 GraphPlan::Source GraphPlan::source_of(const Value* value) const {
@@ -123,7 +137,43 @@ void GraphPlan::add_step(const Node& node, std::string& missing) {
   for (Value* output : node.outputs()) {
     step.outputs.push_back(output == nullptr ? -1 : slots_.at(output));
   }
+  fold_constant(step, opset);
+  places_.emplace(&node, static_cast<int>(steps_.size()));
   steps_.push_back(std::move(step));
+}
+
+void GraphPlan::fold_constant(Step& step, int opset) {
+  const Node& node = *step.node;
+  std::vector<Tensor> inputs;
+  for (const Value* value : node.inputs()) {
+    const Tensor* tensor = value == nullptr ? &kOmitted : constant_of(value);
+    if (tensor == nullptr || tensor->nbytes() > kMostFoldedBytes) return;
+    inputs.push_back(*tensor);
+  }
+  if (!stays_small(node, opset, inputs)) return;
+  std::optional<std::vector<Tensor>> outputs;
+  try {
+    outputs = run_node(node, opset, inputs);
+  } catch (const Error&) {
+    return;  // the run itself says so, if it comes to that
+  }
+  if (!outputs) return;
+  for (size_t i = 0; i < outputs->size(); ++i) {
+    if (step.outputs[i] >= 0) constants_.emplace(step.outputs[i], std::move((*outputs)[i]));
+  }
+  step.constant = true;
+}
+
+const Tensor* GraphPlan::constant_of(const Value* value) const {
+  if (const Tensor* tensor = value->constant()) return tensor;
+  if (value->producer() == nullptr) return nullptr;  // an input, whose initializer is a default
+  for (const GraphPlan* plan = this; plan != nullptr; plan = plan->parent_) {
+    const auto slot = plan->slots_.find(value);
+    if (slot == plan->slots_.end()) continue;
+    const auto constant = plan->constants_.find(slot->second);
+    return constant == plan->constants_.end() ? nullptr : &constant->second;
+  }
+  return nullptr;
 }
 
 void GraphPlan::plan_releases() {
@@ -141,33 +191,17 @@ void GraphPlan::plan_releases() {
       step->releases.push_back(it->second);
     };
     for_each_read(*step->node, release);
+    if (step->fusion) release(step->fusion->first->input(0));
     for (Value* output : step->node->outputs()) release(output);
-  }
-}
-
-void GraphPlan::fuse_steps() {
-  std::unordered_map<const Node*, int> places;
-  for (const Step& step : steps_) places.emplace(step.node, static_cast<int>(places.size()));
-  for (Step& step : steps_) {
-    const Value* value = step.node->output();
-    if (value == nullptr || value->uses().size() != 1 || value->is_graph_output()) continue;
-    const Use use = value->uses().front();
-    const auto user = places.find(use.node);  // none where it is in a nested graph
-    if (user == places.end() || use.input != 0 || use.node->output() == nullptr) continue;
-    if (step.node->is("Conv")) {
-      const auto bounds = clamp_bounds(*use.node, opset_of(*shared_.model, *use.node));
-      if (bounds) step.fused_kernel = clamped_conv(*bounds);
-    } else if (const auto round_trip = round_trip_of(*step.node, *use.node)) {
-      step.fused_kernel = fake_quantize(*round_trip);
-    }
-    if (!step.fused_kernel) continue;
-    step.fused = user->second;
-    steps_[static_cast<size_t>(step.fused)].between = value;
   }
 }
 
 bool GraphPlan::is_watched(const Value* value) const {
   return !shared_.watched.empty() && shared_.watched.contains(value);
+}
+
+bool GraphPlan::any_watched(std::span<Value* const> values) const {
+  return std::any_of(values.begin(), values.end(), [&](const Value* v) { return is_watched(v); });
 }
 
 void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
@@ -176,22 +210,34 @@ void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor)
 }
 
 void GraphPlan::run_step(const Step& step, Frame& frame) const {
-  if (step.between == nullptr || is_watched(step.between)) compute(step, frame);
+  compute(step, frame);
   for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
 }
 
 void GraphPlan::compute(const Step& step, Frame& frame) const {
-  const bool fuses = step.fused >= 0 && !is_watched(step.node->output());
-  const Step& made = fuses ? steps_[static_cast<size_t>(step.fused)] : step;
-  StepContext context(step, frame, shared_);
+  if (step.constant && !any_watched(step.node->outputs())) return;
+  const Step& host = step.host < 0 ? step : steps_[static_cast<size_t>(step.host)];
+  const bool together = host.fusion && !any_watched(host.fusion->between);
+  if (!together) {
+    run_kernel(step.kernel, step, step.inputs, *step.node, step.outputs, frame);
+  } else if (&step == &host) {
+    const Fusion& fusion = *host.fusion;
+    run_kernel(fusion.kernel, step, fusion.inputs, *fusion.last, fusion.outputs, frame);
+  }
+}
+
+void GraphPlan::run_kernel(const Kernel& kernel, const Step& step,
+                           const std::vector<Source>& inputs, const Node& last,
+                           const std::vector<int>& outputs, Frame& frame) const {
+  StepContext context(*step.node, inputs, outputs.size(), frame, shared_);
   if (step.half_via_float) context.widen_halves();
-  (fuses ? step.fused_kernel : step.kernel)(context);
+  kernel(context);
   if (step.half_via_float) context.narrow_outputs();
-  for (size_t i = 0; i < made.outputs.size(); ++i) {
-    if (made.outputs[i] < 0) continue;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i] < 0) continue;
     Tensor output = context.take_output(i);
     if (!output.defined()) context.unsupported("output " + std::to_string(i));
-    store(frame, made.outputs[i], made.node->output(i), std::move(output));
+    store(frame, outputs[i], last.output(i), std::move(output));
   }
 }
 

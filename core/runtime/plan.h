@@ -1,6 +1,8 @@
 // The prepared form of a graph that FloatExecutor runs: steps over numbered slots.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -46,6 +48,7 @@ class GraphPlan {
     int depth = 0;  // frames to go up
     int slot = -1;  // -1: an omitted input
   };
+  struct Fusion;
   struct Step {
     const Node* node;
     Kernel kernel;
@@ -53,28 +56,51 @@ class GraphPlan {
     std::vector<Source> inputs;
     std::vector<int> outputs;   // slots; -1: omitted
     std::vector<int> releases;  // slots not needed after this step
-    // Where one kernel does this step and a later one (a Conv with the Relu or Clip behind it, a
-    // QuantizeLinear with its DequantizeLinear): that step, and the kernel.
-    int fused = -1;
-    Kernel fused_kernel;
-    // Of that later step: the value between the two, which is only made where it is watched.
-    const Value* between = nullptr;
+    // Its outputs are among the constants: it only runs where one of them is watched.
+    bool constant = false;
+    std::shared_ptr<const Fusion> fusion;  // where it may do the work of others
+    int host = -1;                         // the step that may do its work
+  };
+  // One kernel for a step, its host, and steps around it (a Conv with the Pad in front and the
+  // BatchNormalization, Relu or Clip behind it, a QuantizeLinear with its DequantizeLinear). It
+  // runs in the place of the host, unless a value between them is watched.
+  struct Fusion {
+    Kernel kernel;
+    const Node* first;
+    const Node* last;
+    std::vector<Source> inputs;  // the host's, but for input 0, which is that of the first
+    std::vector<int> outputs;    // of the last
+    std::vector<Value*> between;
   };
 
   Source source_of(const Value* value) const;
   void add_step(const Node& node, std::string& missing);
+  // Runs a step on small constants once and for all.
+  void fold_constant(Step& step, int opset);
+  const Tensor* constant_of(const Value* value) const;
   void plan_releases();
   void fuse_steps();
+  void fuse_conv(Step& conv);
+  void fuse_round_trip(Step& quantize);
+  // Lets `host` do the work of the step before it and of those behind it, in order.
+  void fuse(Step& host, Kernel kernel, Step* before, const std::vector<Step*>& behind);
+  Step* step_of(const Node* node);  // null for a node of another graph
+  // The step that alone reads `value`, as its input 0, in this graph; null where there is none.
+  Step* sole_reader(const Value* value);
   bool is_watched(const Value* value) const;
+  bool any_watched(std::span<Value* const> values) const;
   void run_step(const Step& step, Frame& frame) const;
   void compute(const Step& step, Frame& frame) const;
+  void run_kernel(const Kernel& kernel, const Step& step, const std::vector<Source>& inputs,
+                  const Node& last, const std::vector<int>& outputs, Frame& frame) const;
   void store(Frame& frame, int slot, const Value* value, Tensor tensor) const;
 
   const Graph& graph_;
   PlanShared& shared_;
   const GraphPlan* parent_ = nullptr;
   std::unordered_map<const Value*, int> slots_;
-  std::vector<std::pair<int, Tensor>> constants_;
+  std::unordered_map<int, Tensor> constants_;    // by slot
+  std::unordered_map<const Node*, int> places_;  // of nodes in steps_
   std::vector<Step> steps_;
   std::vector<Source> outputs_;
 };

@@ -10,54 +10,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/pad.h"
 #include "passes/simplify/rewrite.h"
 #include "passes/simplify/simplify.h"
 
 namespace dwindle::passes {
 namespace {
 
-struct Padding {
-  std::vector<int64_t> begin, end;  // of the spatial axes
-  double value = 0;
-};
-
 // What `node` pads with. None where that is not constant, or is outside the spatial axes.
-std::optional<Padding> padding_of(const Model& model, const Node& node) {
+std::optional<SpatialPadding> padding_of(const Model& model, const Node& node) {
   if (!is_op(model, node, "Pad", 2) || node.input(0) == nullptr) return std::nullopt;
-  const int opset = opset_or_zero(model, node);
   const auto& shape = node.input(0)->type.shape;
-  if (node.string_attribute("mode", "constant") != "constant" || !shape) return std::nullopt;
-  const auto pads = integers_of(node, opset, 10, "pads", 1);
-  const auto given_axes = constant_integers(node.input(3));
-  const size_t rank = shape->size();
-  if (!pads || (node.input(3) != nullptr && !given_axes) || rank < 3) return std::nullopt;
-  std::vector<int64_t> axes(rank);
-  for (size_t i = 0; i < rank; ++i) axes[i] = static_cast<int64_t>(i);
-  if (node.input(3) != nullptr) axes = *given_axes;
-  if (pads->size() != axes.size() * 2) return std::nullopt;
-
-  Padding padding;
-  padding.begin.resize(rank - 2);
-  padding.end.resize(rank - 2);
-  for (size_t i = 0; i < axes.size(); ++i) {
-    const int64_t before = (*pads)[i], after = (*pads)[i + axes.size()];
-    const auto axis =
-        static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(rank) : axes[i]);
-    if (axis >= rank || before < 0 || after < 0) return std::nullopt;
-    if (axis < 2 && (before != 0 || after != 0)) return std::nullopt;
-    if (axis < 2) continue;
-    padding.begin[axis - 2] = before;
-    padding.end[axis - 2] = after;
-  }
-  if (opset < 11) {
-    padding.value = node.float_attribute("value", 0);
-  } else if (node.input(2) != nullptr) {
-    const Tensor* value = node.input(2)->constant();
-    if (value == nullptr || value->size() != 1) return std::nullopt;
-    if (!is_floating(value->dtype())) return std::nullopt;
-    padding.value = to_floats(*value)[0];
-  }
-  return padding;
+  if (!shape) return std::nullopt;
+  return spatial_padding(node, opset_or_zero(model, node), shape->size(),
+                         [](const Value* value) { return value->constant(); });
 }
 
 // Whether no element of `value` is below zero.
@@ -138,7 +104,7 @@ bool windows_meet_input(const Node& pool, const std::vector<int64_t>& pads) {
   return true;
 }
 
-bool merges(const Node& layer, const Padding& padding, const Value& input,
+bool merges(const Node& layer, const SpatialPadding& padding, const Value& input,
             const std::vector<int64_t>& own, const std::vector<int64_t>& pads) {
   if (layer.is("Conv")) return padding.value == 0;
   if (!windows_meet_input(layer, pads)) return false;

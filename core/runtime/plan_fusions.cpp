@@ -1,0 +1,81 @@
+// Which steps of a plan one kernel can do together.
+#include "core/ops/fake_quantize.h"
+#include "core/ops/fused_conv.h"
+#include "core/runtime/plan.h"
+
+namespace dwindle {
+
+void GraphPlan::fuse_steps() {
+  for (Step& step : steps_) {
+    if (step.node->is("Conv")) fuse_conv(step);
+    if (step.node->is("QuantizeLinear")) fuse_round_trip(step);
+  }
+}
+
+GraphPlan::Step* GraphPlan::step_of(const Node* node) {
+  const auto place = places_.find(node);
+  return place == places_.end() ? nullptr : &steps_[static_cast<size_t>(place->second)];
+}
+
+GraphPlan::Step* GraphPlan::sole_reader(const Value* value) {
+  if (value == nullptr || value->uses().size() != 1 || value->is_graph_output()) return nullptr;
+  const Use use = value->uses().front();
+  if (use.input != 0 || use.node->output() == nullptr) return nullptr;
+  return step_of(use.node);  // none where it is in a nested graph
+}
+
+void GraphPlan::fuse(Step& host, Kernel kernel, Step* before, const std::vector<Step*>& behind) {
+  Fusion fusion{std::move(kernel), host.node, host.node, host.inputs, {}, {}};
+  const int place = places_.at(host.node);
+  if (before != nullptr) {
+    fusion.first = before->node;
+    fusion.inputs[0] = before->inputs[0];
+    fusion.between.push_back(before->node->output());
+    before->host = place;
+  }
+  for (Step* step : behind) {
+    fusion.between.push_back(step->node->input(0));
+    fusion.last = step->node;
+    step->host = place;
+  }
+  fusion.outputs = {steps_[static_cast<size_t>(places_.at(fusion.last))].outputs[0]};
+  host.fusion = std::make_shared<const Fusion>(std::move(fusion));
+}
+
+void GraphPlan::fuse_conv(Step& conv) {
+  const auto opset = [&](const Step& step) { return opset_of(*shared_.model, *step.node); };
+  ConvNeighbours neighbours;
+  Step* before = nullptr;
+  const Value *x = conv.node->input(0), *weights = conv.node->input(1);
+  Step* producer = x == nullptr ? nullptr : step_of(x->producer());
+  if (producer != nullptr && sole_reader(x) == &conv && weights != nullptr && weights->type.shape) {
+    neighbours.padding =
+        spatial_padding(*producer->node, opset(*producer), weights->type.shape->size(),
+                        [&](const Value* value) { return constant_of(value); });
+    if (neighbours.padding && neighbours.padding->value != 0) neighbours.padding.reset();
+    if (neighbours.padding) before = producer;
+  }
+  std::vector<Step*> behind;
+  Step* next = sole_reader(conv.node->output());
+  if (next != nullptr && neighbours.absorb(*next->node, *conv.node, opset(*next))) {
+    behind.push_back(next);
+    next = sole_reader(next->node->output());
+  }
+  const auto bounds = next == nullptr ? std::nullopt : clamp_bounds(*next->node, opset(*next));
+  if (bounds) {
+    neighbours.bounds = *bounds;
+    behind.push_back(next);
+  }
+  if (before != nullptr || !behind.empty()) {
+    fuse(conv, fused_conv(std::move(neighbours)), before, behind);
+  }
+}
+
+void GraphPlan::fuse_round_trip(Step& quantize) {
+  Step* dequantize = sole_reader(quantize.node->output());
+  if (dequantize == nullptr) return;
+  const auto round_trip = round_trip_of(*quantize.node, *dequantize->node);
+  if (round_trip) fuse(quantize, fake_quantize(*round_trip), nullptr, {dequantize});
+}
+
+}  // namespace dwindle
