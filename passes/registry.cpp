@@ -79,6 +79,7 @@ const std::vector<PassRow>& rows() {
        make_drop_dead_code},
       quantize_static_row(),
       quantize_weights_row(),
+      expand_attention_row(),
       raise_opset_row(),
       widen_halves_row(),
   };

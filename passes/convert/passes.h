@@ -5,6 +5,7 @@
 
 namespace dwindle::passes {
 
+PassRow expand_attention_row();
 PassRow raise_opset_row();
 PassRow widen_halves_row();
 

@@ -31,11 +31,6 @@ bool is_one_of(const Node& node, std::span<const std::string_view> ops) {
   return node.domain.empty() && std::ranges::find(ops, node.op_type) != ops.end();
 }
 
-bool matches(const std::string& pattern, const std::string& name) {
-  // A name may hold what a glob gives a meaning: brackets.
-  return pattern == name || fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
-
 std::vector<const Node*> all_nodes(Graph& graph) {
   std::vector<const Node*> nodes;
   for_each_graph(graph, [&](Graph& nested) {
@@ -53,12 +48,14 @@ class Successors {
  public:
   Successors(const Model& model, const Model& original) : model_(model), original_(original) {
     for (const Node* node : all_nodes(*model.graph)) living_[handle(*node)] = node;
+    for (const Node* node : all_nodes(*original.graph)) given_.insert(handle(*node));
   }
 
   std::vector<const Node*> of(const Node& node) const {
     if (original_.function_of(node) != nullptr) return inlined(node.name + "/", "");
     const Graph* root = node.graph();
     while (root->parent() != nullptr) root = root->parent();
+    if (node.is("Attention")) return expanded(handle(node), root != original_.graph.get());
     if (root != original_.graph.get()) return inlined("", "/" + node.name);
     if (root != node.graph()) return {};
     const Node* heir = heir_of(node);
@@ -73,6 +70,17 @@ class Successors {
       if (start != "/" && end != "/" && name.starts_with(start) && name.ends_with(end)) {
         found.push_back(node);
       }
+    }
+    return found;
+  }
+
+  // expand-attention calls what it writes after the node; in front of that may be a call.
+  std::vector<const Node*> expanded(const std::string& name, bool in_function) const {
+    std::vector<const Node*> found;
+    for (const auto& [living, node] : living_) {
+      const bool after = living.starts_with(name + "/") ||
+                         (in_function && living.find("/" + name + "/") != std::string::npos);
+      if (after && !given_.contains(living)) found.push_back(node);
     }
     return found;
   }
@@ -132,6 +140,7 @@ class Successors {
   const Model& model_;
   const Model& original_;
   std::map<std::string, const Node*> living_;
+  std::set<std::string> given_;  // names in the original
 };
 
 // "'a', 'b', 'c' and 4 more".
@@ -157,6 +166,11 @@ std::string listed(const std::set<std::string>& names, size_t most = kListed) {
 }
 
 }  // namespace
+
+bool name_matches(const std::string& pattern, const std::string& name) {
+  // A name may hold what a glob gives a meaning: brackets.
+  return pattern == name || fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
 
 std::string handle(const Node& node) {
   if (!node.name.empty() || node.output() == nullptr) return node.name;
@@ -187,13 +201,13 @@ MatchedNodes matching_nodes(const Model& model, const Model* original,
   for (const std::string& pattern : patterns) {
     bool any = false;
     for (const Node* node : living) {
-      if (!matches(pattern, handle(*node))) continue;
+      if (!name_matches(pattern, handle(*node))) continue;
       result.nodes.insert(node);
       any = true;
     }
     std::set<std::string> merged, into, lost;
     for (const Node* node : gone) {
-      if (!matches(pattern, handle(*node))) continue;
+      if (!name_matches(pattern, handle(*node))) continue;
       const std::vector<const Node*> heirs = successors.of(*node);
       (heirs.empty() ? lost : merged).insert(handle(*node));
       for (const Node* heir : heirs) {
@@ -212,6 +226,20 @@ MatchedNodes matching_nodes(const Model& model, const Model* original,
     }
   }
   return result;
+}
+
+std::unordered_set<const Node*> expanded_attentions(const Model& model, const Model& original) {
+  const Successors successors(model, original);
+  std::unordered_set<const Node*> found;
+  auto add = [&](Graph& graph) {
+    for (const Node* node : all_nodes(graph)) {
+      if (!node->is("Attention")) continue;
+      for (const Node* heir : successors.of(*node)) found.insert(heir);
+    }
+  };
+  add(*original.graph);
+  for (const Function& function : original.functions) add(*function.graph);
+  return found;
 }
 
 }  // namespace dwindle::passes

@@ -12,6 +12,9 @@ namespace dwindle::passes {
 // What a person calls a node: its name, or where it has none, its first output.
 std::string handle(const Node& node);
 
+// Whether `pattern` is `name` or, as a glob, matches it.
+bool name_matches(const std::string& pattern, const std::string& name);
+
 struct MatchedNodes {
   std::unordered_set<const Node*> nodes;  // of the model to quantize, nested graphs included
   std::vector<std::string> notes;
@@ -25,5 +28,8 @@ struct MatchedNodes {
 // BadOption, with the nearest names, where a pattern matches no node of either.
 MatchedNodes matching_nodes(const Model& model, const Model* original,
                             const std::vector<std::string>& patterns, const std::string& option);
+
+// The nodes of `model` that expand-attention wrote for Attention nodes of `original`.
+std::unordered_set<const Node*> expanded_attentions(const Model& model, const Model& original);
 
 }  // namespace dwindle::passes

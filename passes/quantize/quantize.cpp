@@ -191,6 +191,14 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   return result;
 }
 
+// Whether op-types has room for the products of an Attention.
+bool takes_products(const Options& options) {
+  const auto& types = options.get<std::vector<std::string>>("op-types");
+  return types.empty() || std::any_of(types.begin(), types.end(), [](const std::string& type) {
+           return type == "Attention" || type == "MatMul";
+         });
+}
+
 }  // namespace
 
 Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
@@ -202,7 +210,17 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
   const Options complete = complete_options(find_pass(pass), options);
   const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
   Recipe recipe;
-  for (Step& step : simplify_recipe().steps) {
+  Recipe simplify = simplify_recipe();
+  // Behind the last folding, which would make large constants of masks that lengths determine, and
+  // before the last merges, as layers share such masks.
+  const auto last_fold =
+      std::find_if(simplify.steps.rbegin(), simplify.steps.rend(),
+                   [](const Step& step) { return step.pass == "fold-constants"; });
+  if (!weights_only && takes_products(complete) && last_fold != simplify.steps.rend()) {
+    simplify.steps.insert(last_fold.base(),
+                          {"expand-attention", {{"exclude", complete.values().at("exclude")}}});
+  }
+  for (Step& step : simplify.steps) {
     // Weights that a caller could override are taken for what they are: constants.
     if (step.pass == "drop-weight-inputs") step.options["all"] = true;
     const bool inlines = step.pass == "inline-functions";

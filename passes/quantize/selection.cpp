@@ -26,7 +26,7 @@ bool is_weighted(const Node& node) {
 }
 
 // Types are those of `original` (may be null) as well: a Gemm that simplify made of a MatMul counts
-// as both.
+// as both, and what an Attention was expanded to as that too.
 void keep_other_types(const Model& model, const Model* original, const Strings& types,
                       KeptFloat& kept) {
   if (types.empty()) return;
@@ -36,6 +36,9 @@ void keep_other_types(const Model& model, const Model* original, const Strings& 
     known.insert(node->op_type);
     if (node->is("Gemm")) given_gemms.insert(handle(*node));
   });
+  std::unordered_set<const Node*> attentions;
+  if (original != nullptr) attentions = expanded_attentions(model, *original);
+  if (!attentions.empty()) known.insert("Attention");
   for (const std::string& type : types) {
     if (known.contains(type)) continue;
     throw BadOption("op-types: the model has no " + type + " node" +
@@ -47,6 +50,7 @@ void keep_other_types(const Model& model, const Model* original, const Strings& 
   for_each_node(model, [&](Node* node) {
     const bool was_matmul = node->is("Gemm") && !given_gemms.contains(handle(*node));
     if (listed(node->op_type) || (was_matmul && listed("MatMul"))) return;
+    if (attentions.contains(node) && listed("Attention")) return;
     kept.emplace(node, "not among op-types");
   });
 }

@@ -1,0 +1,32 @@
+// What an Attention node lets each query see, as tensors.
+#pragma once
+
+#include "passes/convert/node_writer.h"
+
+namespace dwindle::passes {
+
+// Extents of the scores [batch, heads, queries, keys].
+struct AttentionScores {
+  NodeWriter::Axis queries, keys;
+  NodeWriter::Axis past;  // keys that come before those of the queries
+};
+
+// All broadcast to the scores.
+struct AttentionMask {
+  Value* added = nullptr;    // float32, added to the scores; null: nothing is
+  Value* allowed = nullptr;  // bool: which keys are seen; null: all
+  // Bool, false for all keys of a query that sees none: its output is 0. Null where there is none.
+  Value* seen = nullptr;
+};
+
+// Why the mask of `node` cannot be written with other ops, or empty.
+std::string mask_obstacle(const Node& node);
+
+// Whether `node`, of version `opset`, hides any key.
+bool has_mask(const Node& node, int opset);
+
+// Writes attn_mask, is_causal, the windows of version 25 and nonpad_kv_seqlen.
+AttentionMask write_attention_mask(const Node& node, int opset, const AttentionScores& scores,
+                                   NodeWriter& writer);
+
+}  // namespace dwindle::passes
