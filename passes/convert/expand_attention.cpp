@@ -243,11 +243,11 @@ class Expansion {
   }
 
   AttentionScores extents(Value* all_keys) const {
-    AttentionScores scores{queries_, {all_keys, 2, dim(node_, kK, flat_ ? 1 : 2)}, {nullptr, 2, 0}};
+    AttentionScores scores{queries_, axis_of(kK, flat_ ? 1 : 2), {nullptr, 2, 0}};
     if (node_.input(kPastKey) == nullptr) return scores;
     scores.past = axis_of(kPastKey, 2);
-    const bool known = scores.past.dim.known() && scores.keys.dim.known();
-    scores.keys.dim = known ? Dim(scores.past.dim.extent + scores.keys.dim.extent) : Dim();
+    const Dim past = scores.past.dim, now = scores.keys.dim;
+    scores.keys = {all_keys, 2, past.known() && now.known() ? past.extent + now.extent : Dim()};
     return scores;
   }
 
