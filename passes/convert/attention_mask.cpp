@@ -63,33 +63,38 @@ class MaskWriter {
         window_(window_of(node, opset)) {}
 
   AttentionMask run() {
-    AttentionMask mask;
     Value* given = node_.input(kMask);
-    const bool adds = given != nullptr && given->type.dtype == DType::kFloat;
+    const bool is_bool = given != nullptr && given->type.dtype == DType::kBool;
     const Hides hidden = given == nullptr ? Hides::kNone : hides(given);
     if (given != nullptr) given = lengthened(given);
     add_bounds();
-    const bool bounded = mask_ != nullptr;
-    if (adds) {
-      mask.added = given;
-    } else if (given != nullptr) {
+    const bool bounded = allowed_ != nullptr;
+    AttentionMask mask;
+    if (is_bool) {
       allow("mask", given);
+    } else {
+      mask.bias = given;
     }
-    mask.allowed = mask_;
+    if (allowed_ != nullptr) {
+      Value* shown = mask.bias == nullptr ? writer_.number("shown", 0) : mask.bias;
+      mask.bias = writer_.add("Where", "bias", {allowed_, shown, never()});
+    }
     // Bounds by position alone leave each query the first key.
     const bool rows_end = window_.left >= 0 || node_.input(kValidKeys) != nullptr;
     if (!rows_end && (hidden == Hides::kNone || (hidden == Hides::kSome && !bounded))) return mask;
-    if (adds) allow("finite", writer_.add("Greater", "is_finite", {given, never()}));
-    mask.seen = mask_;
+    Value* most =
+        writer_.add("ReduceMax", "most_seen", {mask.bias, writer_.integers("keys_axis", {-1})});
+    mask.seen = writer_.add("Greater", "seen", {most, never()});
     return mask;
   }
 
  private:
   void allow(const std::string& role, Value* condition) {
-    mask_ = mask_ == nullptr ? condition : writer_.add("And", "and_" + role, {mask_, condition});
+    allowed_ =
+        allowed_ == nullptr ? condition : writer_.add("And", "and_" + role, {allowed_, condition});
   }
 
-  Value* never() { return writer_.number("never", kNever); }
+  Value* never() { return writer_.number("hidden", kNever); }
 
   // From version 24 on, keys behind the end of the mask are hidden.
   Value* lengthened(Value* mask) {
@@ -109,9 +114,8 @@ class MaskWriter {
     axis.emplace_back("axis", int64_t{0});
     Value* pads = writer_.add("Concat", "mask_pads", {writer_.integers("mask_begin", {0}), missing},
                               std::move(axis));
-    Value* fill = mask->type.dtype == DType::kFloat
-                      ? never()
-                      : writer_.constant("hidden", Tensor::scalar(false));
+    const bool is_bool = mask->type.dtype == DType::kBool;
+    Value* fill = is_bool ? writer_.constant("no", Tensor::scalar(false)) : never();
     return writer_.add("Pad", "mask", {mask, pads, fill, writer_.integers("mask_axis", {-1})});
   }
 
@@ -173,7 +177,7 @@ class MaskWriter {
   const AttentionScores& scores_;
   NodeWriter& writer_;
   Window window_;
-  Value* mask_ = nullptr;
+  Value* allowed_ = nullptr;
   Value* keys_ = nullptr;
 };
 
@@ -189,6 +193,7 @@ std::string mask_obstacle(const Node& node) {
   if (dtype != DType::kBool && dtype != DType::kFloat) {
     return "its mask is " + std::string(dtype_name(dtype)) + ", neither bool nor float32";
   }
+  if (mask->type.shape && mask->type.shape->empty()) return "its mask has no axes";
   // One column for all keys, or a mask of the first key alone?
   return last_extent(*mask).same(1) ? "its mask has only one column" : "";
 }

@@ -11,11 +11,12 @@ struct AttentionScores {
   NodeWriter::Axis past;  // keys that come before those of the queries
 };
 
-// All broadcast to the scores.
+// Both broadcast to the scores.
 struct AttentionMask {
-  Value* added = nullptr;    // float32, added to the scores; null: nothing is
-  Value* allowed = nullptr;  // bool: which keys are seen; null: all
-  // Bool, false for all keys of a query that sees none: its output is 0. Null where there is none.
+  // float32, added to the scores; -inf where a key is hidden. Null: all keys are seen.
+  Value* bias = nullptr;
+  // Bool, with one key: whether a query sees any; the output of one that does not is 0. Null: all
+  // do.
   Value* seen = nullptr;
 };
 

@@ -1,6 +1,6 @@
 // expand-attention: writes Attention nodes as the ops that they stand for: two MatMuls with a
-// softmax between them, heads split off and put together with Reshape and Transpose, masks with
-// Where. Nested graphs' too.
+// softmax between them, heads split off and put together with Reshape and Transpose, masks added
+// to the scores. Nested graphs' too.
 //
 // No runtime has an integer kernel for the op as one, but all have one for MatMul, so that
 // quantization reaches the products in this form. Heads of queries that share keys (grouped
@@ -38,6 +38,21 @@ enum Shown : int64_t { kScaled, kCapped, kMasked, kSoftmax };
 
 size_t rank_of(const Value* value) {
   return value != nullptr && value->type.shape ? value->type.shape->size() : 0;
+}
+
+// An input of the model that has the same extent, where it has a name: what many layers compute
+// from their own tensors is then the same computation. Names in bodies may mean another extent each
+// turn.
+NodeWriter::Axis shared(const NodeWriter::Axis& axis) {
+  const Graph& graph = *axis.value->graph();
+  if (axis.dim.known() || axis.dim.symbol.empty() || graph.parent() != nullptr) return axis;
+  for (Value* input : graph.inputs()) {
+    for (size_t i = 0; i < rank_of(input); ++i) {
+      const Dim& dim = (*input->type.shape)[i];
+      if (dim.same(axis.dim)) return {input, static_cast<int64_t>(i), dim};
+    }
+  }
+  return axis;
 }
 
 // The extent of input i, unknown where it has no such axis.
@@ -127,10 +142,12 @@ class Expansion {
     // Without a mask, rows of a group need not be told apart.
     const bool apart = wants(kScores) || has_mask(node_, opset_);
     if (apart) scores = ungrouped("scores", scores);
-    Value* weights = softmax(capped(scores), k);
+    const AttentionMask mask = write_attention_mask(node_, opset_, extents(k), writer_);
+    Value* weights = softmax(biased(capped(scores), mask), mask);
     if (apart) weights = grouped("weights", weights);
-    Value* y = writer_.add("MatMul", "output", {weights, v});
-    writer_.stand_for_output(kY, without_heads(ungrouped("output", y)));
+    Value* y = ungrouped("output", writer_.add("MatMul", "output", {weights, v}));
+    if (mask.seen != nullptr) y = where_seen("output_seen", y, mask);
+    writer_.stand_for_output(kY, without_heads(y));
   }
 
  private:
@@ -221,31 +238,44 @@ class Expansion {
     return scores;
   }
 
-  Value* softmax(Value* scores, Value* all_keys) {
-    const AttentionMask mask = write_attention_mask(node_, opset_, extents(all_keys), writer_);
-    if (mask.added != nullptr) scores = writer_.add("Add", "biased", {scores, mask.added});
-    if (mask.allowed != nullptr) {
-      Value* never = writer_.number("hidden_score", -std::numeric_limits<float>::infinity());
-      scores = writer_.add("Where", "masked", {mask.allowed, scores, never});
+  Value* biased(Value* scores, const AttentionMask& mask) {
+    if (mask.bias == nullptr) {
+      show(kMasked, scores);
+      return scores;
     }
-    show(kMasked, scores);
+    if (shown_ == kMasked && wants(kScores)) {
+      show(kMasked, writer_.add("Add", "shown", {scores, mask.bias}));
+    }
+    Value* bias = mask.bias;
+    if (mask.seen != nullptr) {
+      // A query that sees nothing weighs all alike for now, rather than with what is no number.
+      Value* least = writer_.number("least", std::numeric_limits<float>::lowest());
+      bias = writer_.add("Clip", "bias_finite", {bias, least});
+    }
+    return writer_.add("Add", "biased", {scores, bias});
+  }
+
+  Value* softmax(Value* scores, const AttentionMask& mask) {
     const auto dtype = static_cast<DType>(node_.int_attribute("softmax_precision", 1));
     if (dtype != DType::kFloat) scores = cast("softmax_input", scores, dtype);
     NodeWriter::Attributes axis;
     axis.emplace_back("axis", int64_t{-1});
     Value* weights = writer_.add("Softmax", "softmax", {scores}, std::move(axis));
     if (dtype != DType::kFloat) weights = cast("softmax_output", weights, DType::kFloat);
-    if (mask.seen != nullptr) {
-      weights = writer_.add("Where", "weights", {mask.seen, weights, writer_.number("unseen", 0)});
+    if (shown_ == kSoftmax && wants(kScores)) {
+      show(kSoftmax, mask.seen == nullptr ? weights : where_seen("shown", weights, mask));
     }
-    show(kSoftmax, weights);
     return weights;
   }
 
+  Value* where_seen(const std::string& role, Value* value, const AttentionMask& mask) {
+    return writer_.add("Where", role, {mask.seen, value, writer_.number("nothing", 0)});
+  }
+
   AttentionScores extents(Value* all_keys) const {
-    AttentionScores scores{queries_, axis_of(kK, flat_ ? 1 : 2), {nullptr, 2, 0}};
+    AttentionScores scores{shared(queries_), shared(axis_of(kK, flat_ ? 1 : 2)), {nullptr, 2, 0}};
     if (node_.input(kPastKey) == nullptr) return scores;
-    scores.past = axis_of(kPastKey, 2);
+    scores.past = shared(axis_of(kPastKey, 2));
     const Dim past = scores.past.dim, now = scores.keys.dim;
     scores.keys = {all_keys, 2, past.known() && now.known() ? past.extent + now.extent : Dim()};
     return scores;

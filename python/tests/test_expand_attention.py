@@ -4,10 +4,9 @@ import dwindle
 import numpy as np
 import onnx
 import pytest
+from dwindle import backend
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-
-from dwindle import backend
 
 ort = pytest.importorskip("onnxruntime")
 ort.set_default_logger_severity(4)
@@ -186,7 +185,13 @@ class RandomAttention:
         while not self.inputs[-1]:
             self.inputs.pop()
 
-    def model(self, known=True):
+    def shape_of(self, array, extents):
+        """Extents that are "known", "named" (the same name for the same extent) or "open"."""
+        if extents == "known":
+            return array.shape
+        return [f"n{extent}" if extents == "named" else None for extent in array.shape]
+
+    def model(self, extents="known"):
         node = helper.make_node("Attention", self.inputs, self.outputs, "attend", **self.attributes)
         nodes, initializers = [node], self.constants
         made = [
@@ -198,7 +203,7 @@ class RandomAttention:
             helper.make_tensor_value_info(
                 name,
                 helper.np_dtype_to_tensor_dtype(array.dtype),
-                array.shape if known else [None] * array.ndim,
+                self.shape_of(array, extents),
             )
             for name, array in self.feeds.items()
         ]
@@ -224,8 +229,8 @@ def test_any_attention_means_the_same(seed):
     capped = "softcap" in case.attributes and case.attributes.get("qk_matmul_output_mode") == 0
     if capped and "scores" in case.outputs:
         wanted[-1] = run_own(model, case.feeds)[-1]
-    for known in (True, False):
-        made = expanded(case.model(known))
+    for extents in ("known", "named", "open"):
+        made = expanded(case.model(extents))
         assert [info.name for info in made.graph.output] == [
             info.name for info in model.graph.output
         ]
@@ -249,9 +254,7 @@ def encoder(length="length", opset=23, name="attend", **attributes):
     product("x", 16, "k", "to_k")
     product("x", 16, "v", "to_v")
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
-    nodes.append(
-        helper.make_node("Attention", ["q", "k", "v"], ["a"], name, **heads, **attributes)
-    )
+    nodes.append(helper.make_node("Attention", ["q", "k", "v"], ["a"], name, **heads, **attributes))
     product("a", 32, "y", "out")
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", length, 32]) for n in "xy"]
     graph = helper.make_graph(nodes, "encoder", ends[:1], ends[1:], weights)
