@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "core/data/feed_checks.h"
+#include "core/ir/finite.h"
 #include "core/runtime/compare.h"
 #include "core/support/error.h"
 #include "core/support/threads.h"
@@ -209,14 +210,15 @@ class Calibrator {
   void observe(const Value& value, const Tensor& tensor) {
     auto observer = statistics_.observers.find(&value);
     if (observer == statistics_.observers.end() || statistics_.unusable.contains(&value)) return;
-    const auto values = tensor.values<float>();
     try {
-      observer->second->observe(values);
-    } catch (const BadData& error) {
-      const bool nan =
-          std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
+      observer->second->observe(tensor.values<float>());
+    } catch (const BadData&) {
+      const NonFinite found = find_non_finite(tensor);
       const std::string place = where(value, statistics_.samples, in_feed_);
-      if (nan) throw BadData("calibration: " + place + ": " + error.what());
+      if (found.nans > 0) {
+        throw BadData("calibration: " + place + ": NaN at element " +
+                      std::to_string(found.first_nan) + " of " + to_string(tensor.shape()));
+      }
       // An attention mask may put infinities into a sound model.
       statistics_.unusable.emplace(&value, "holds infinities: " + place);
     }
