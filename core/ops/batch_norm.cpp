@@ -69,7 +69,15 @@ void scale_channels(const T* x, T* out, const Channels& s, const std::vector<T>&
   });
 }
 
-// y = (x - mean) / sqrt(variance + epsilon) · scale + bias as one multiplication and addition.
+// (x - mean) / sqrt(variance + epsilon) · scale + bias as one multiplication and addition.
+struct Factor {
+  double scale, shift;
+};
+Factor factor_of(double scale, double bias, double mean, double variance, float epsilon) {
+  const double factor = scale / std::sqrt(variance + static_cast<double>(epsilon));
+  return {factor, bias - mean * factor};
+}
+
 template <typename T>
 void normalize(KernelContext& c, const Channels& s, const std::vector<double>& mean,
                const std::vector<double>& variance, float epsilon) {
@@ -77,9 +85,9 @@ void normalize(KernelContext& c, const Channels& s, const std::vector<double>& m
   const T* bias = per_channel<T>(c, 2, s.count);
   std::vector<T> factors(mean.size()), shifts(mean.size());
   for (size_t i = 0; i < mean.size(); ++i) {
-    const double factor = scale[i] / std::sqrt(variance[i] + static_cast<double>(epsilon));
-    factors[i] = static_cast<T>(factor);
-    shifts[i] = static_cast<T>(bias[i] - mean[i] * factor);
+    const Factor factor = factor_of(scale[i], bias[i], mean[i], variance[i], epsilon);
+    factors[i] = static_cast<T>(factor.scale);
+    shifts[i] = static_cast<T>(factor.shift);
   }
   const Tensor& x = c.input(0);
   T* out = c.output(0, x.dtype(), x.shape()).template mutable_data<T>();
@@ -234,12 +242,12 @@ std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset) {
     if (parameters[i].size() != parameters[0].size()) return std::nullopt;
   }
   const auto& [scale, bias, mean, variance] = parameters;
-  const double epsilon = node.float_attribute("epsilon", 1e-5f);
+  const float epsilon = node.float_attribute("epsilon", 1e-5f);
   ChannelAffine affine;
   for (size_t i = 0; i < scale.size(); ++i) {
-    affine.scale.push_back(scale[i] / std::sqrt(variance[i] + epsilon));
-    affine.shift.push_back(bias[i] - mean[i] * affine.scale[i]);
-    if (!std::isfinite(affine.scale[i]) || !std::isfinite(affine.shift[i])) return std::nullopt;
+    const Factor factor = factor_of(scale[i], bias[i], mean[i], variance[i], epsilon);
+    affine.scale.push_back(static_cast<float>(factor.scale));
+    affine.shift.push_back(static_cast<float>(factor.shift));
   }
   return affine;
 }

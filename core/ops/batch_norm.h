@@ -8,14 +8,14 @@
 
 namespace dwindle {
 
-// y[c] = scale[c] * x[c] + shift[c].
+// y[c] = x[c] * scale[c] + shift[c], each rounded to float.
 struct ChannelAffine {
-  std::vector<double> scale, shift;
+  std::vector<float> scale, shift;
 };
 
-// What `node` computes in inference (Ioffe, Szegedy 2015, arXiv:1502.03167, section 3.1). None
-// where it is no such BatchNormalization of opset 7 or later, a parameter is not constant or not
-// float, or a result is not finite.
+// What the kernel of `node` computes in inference, to the bit (Ioffe, Szegedy 2015,
+// arXiv:1502.03167, section 3.1). None where it is no such BatchNormalization of opset 7 or later,
+// or a parameter is not constant or not float.
 std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset);
 
 }  // namespace dwindle

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "core/kernels/conv_f32/conv_f32.h"
-#include "core/ops/batch_norm.h"
 #include "core/ops/conv_shapes.h"
 #include "core/ops/families.h"
 #include "core/ops/fused_conv.h"
@@ -28,7 +27,7 @@ void infer_conv(InferContext& c) {
 
 void conv(KernelContext& c, const ConvNeighbours& around) {
   const Tensor& x = c.input(0);
-  const Tensor& w = around.weights.defined() ? around.weights : c.input(1);
+  const Tensor& w = c.input(1);
   const int64_t groups = checked_groups(c, to_shape(x.shape()), to_shape(w.shape()));
   const size_t spatial = x.shape().size() - 2;
   if (spatial > 3) c.unsupported("a convolution over " + std::to_string(spatial) + " axes");
@@ -58,8 +57,8 @@ void conv(KernelContext& c, const ConvNeighbours& around) {
     args.pad_begin[at] = before + axis.pad_begin;
     shape.push_back(out);
   }
-  if (around.bias.defined() || c.has_input(2)) {
-    const Tensor& bias = around.bias.defined() ? around.bias : c.input(2);
+  if (c.has_input(2)) {
+    const Tensor& bias = c.input(2);
     if (bias.shape() != Dims{args.out_channels}) c.fail("the bias must have one number a channel");
     args.bias = bias.data<float>();
   }
@@ -68,6 +67,13 @@ void conv(KernelContext& c, const ConvNeighbours& around) {
   args.x = x.data<float>();
   args.w = w.data<float>();
   args.y = y.mutable_data<float>();
+  if (around.norm) {
+    if (around.norm->scale.size() != static_cast<size_t>(args.out_channels)) {
+      c.fail("the BatchNormalization behind it has another number of channels");
+    }
+    args.scale = around.norm->scale.data();
+    args.shift = around.norm->shift.data();
+  }
   args.min = around.bounds.min;
   args.max = around.bounds.max;
   kernels::conv_f32(args);
@@ -80,36 +86,6 @@ const OpRow kRows[] = {
 };
 
 }  // namespace
-
-bool ConvNeighbours::absorb(const Node& norm, const Node& conv, int opset) {
-  const auto affine = constant_batch_norm(norm, opset);
-  const auto constant_input = [&](size_t i) {
-    return conv.input(i) == nullptr ? nullptr : conv.input(i)->constant();
-  };
-  const Tensor *w = constant_input(1), *b = constant_input(2);
-  if (!affine || w == nullptr || w->dtype() != DType::kFloat || w->rank() < 3) return false;
-  const auto channels = static_cast<int64_t>(affine->scale.size());
-  if (w->shape()[0] != channels) return false;
-  if (conv.input(2) != nullptr &&
-      (b == nullptr || b->dtype() != DType::kFloat || b->size() != channels)) {
-    return false;
-  }
-  Tensor scaled = Tensor::allocate(DType::kFloat, w->shape());
-  Tensor shifted = Tensor::allocate(DType::kFloat, {channels});
-  const int64_t filter = channels == 0 ? 0 : w->size() / channels;
-  for (int64_t i = 0; i < channels; ++i) {
-    const double scale = affine->scale[static_cast<size_t>(i)];
-    const double before = b == nullptr ? 0 : b->data<float>()[i];
-    shifted.mutable_data<float>()[i] =
-        static_cast<float>(before * scale + affine->shift[static_cast<size_t>(i)]);
-    const float* from = w->data<float>() + i * filter;
-    std::transform(from, from + filter, scaled.mutable_data<float>() + i * filter,
-                   [scale](float value) { return static_cast<float>(value * scale); });
-  }
-  weights = std::move(scaled);
-  bias = std::move(shifted);
-  return true;
-}
 
 Kernel fused_conv(ConvNeighbours neighbours) {
   return [around = std::move(neighbours)](KernelContext& c) { conv(c, around); };

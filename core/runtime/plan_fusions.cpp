@@ -57,7 +57,8 @@ void GraphPlan::fuse_conv(Step& conv) {
   }
   std::vector<Step*> behind;
   Step* next = sole_reader(conv.node->output());
-  if (next != nullptr && neighbours.absorb(*next->node, *conv.node, opset(*next))) {
+  if (next != nullptr) neighbours.norm = constant_batch_norm(*next->node, opset(*next));
+  if (neighbours.norm) {
     behind.push_back(next);
     next = sole_reader(next->node->output());
   }

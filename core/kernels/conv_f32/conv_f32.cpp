@@ -22,6 +22,9 @@ void check(const ConvF32& c) {
       c.in_channels % c.groups != 0 || c.out_channels % c.groups != 0) {
     throw BadOption("conv_f32: channels must be non-negative multiples of the group count");
   }
+  if ((c.scale == nullptr) != (c.shift == nullptr)) {
+    throw BadOption("conv_f32: a scale and a shift come together");
+  }
   for (int d = 0; d < 3; ++d) {
     if (c.kernel[d] < 1 || c.stride[d] < 1 || c.dilation[d] < 1 || c.in_size[d] < 0 ||
         c.out_size[d] < 0) {
@@ -75,6 +78,8 @@ void as_depthwise(const ConvF32& c) {
   d.x = c.x;
   d.w = c.w;
   d.bias = c.bias;
+  d.scale = c.scale;
+  d.shift = c.shift;
   d.y = c.y;
   d.min = c.min;
   d.max = c.max;
@@ -97,6 +102,10 @@ void as_gemm(const ConvF32& c, const PatchPlanF32* plan, int64_t image, int64_t 
   g.c = c.y + (image * c.out_channels + group * group_out) * positions;
   g.ldc = positions;
   g.row_bias = c.bias != nullptr ? c.bias + group * group_out : nullptr;
+  if (c.scale != nullptr && c.shift != nullptr) {
+    g.row_scale = c.scale + group * group_out;
+    g.row_shift = c.shift + group * group_out;
+  }
   g.min = c.min;
   g.max = c.max;
   if (plan == nullptr) {

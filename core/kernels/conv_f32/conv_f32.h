@@ -1,8 +1,8 @@
 // Convolution of 1 to 3 spatial dimensions, N C [D] [H] W, float32, with groups, strides, dilations
 // and any padding; bias and clamp fused.
 //
-//   y[n, o, out] = clamp(bias[o] + sum over (c, tap) of
-//                        w[o, c, tap] * x[n, c, out * stride + tap * dilation - pad])
+//   sum = bias[o] + sum over (c, tap) of w[o, c, tap] * x[n, c, out * stride + tap * dilation -
+//   pad] y[n, o, out] = clamp(sum * scale[o] + shift[o])
 //
 // over the input channels c of o's group, where x counts as 0 outside. Built on gemm_f32, to which
 // a 1x1 convolution gives the input as it is and any other shows it through an implicit im2col, and
@@ -32,6 +32,8 @@ struct ConvF32 {
   const float* x = nullptr;                      // [batch, in_channels, in_size]
   const float* w = nullptr;                      // [out_channels, in_channels / groups, kernel]
   const float* bias = nullptr;                   // [out_channels] or null
+  const float* scale = nullptr;                  // [out_channels], with shift, or both null
+  const float* shift = nullptr;
   float* y = nullptr;  // [batch, out_channels, out_size]; overlaps nothing
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();

@@ -125,7 +125,16 @@ void start(const DepthwiseF32Params& p, __m256 (&sum)[R][V]) {
 }
 
 template <int R, int V>
-void finish(const DepthwiseF32Params& p, const __m256 (&sum)[R][V], float* to, __m256i last) {
+void finish(const DepthwiseF32Params& p, __m256 (&sum)[R][V], float* to, __m256i last) {
+  if (p.scales) {
+    const __m256 scale = _mm256_set1_ps(p.scale);
+    const __m256 shift = _mm256_set1_ps(p.shift);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] = _mm256_add_ps(_mm256_mul_ps(sum[r][v], scale), shift);
+    }
+  }
   const __m256 lo = _mm256_set1_ps(p.min);
   const __m256 hi = _mm256_set1_ps(p.max);
 #pragma GCC unroll 8

@@ -126,7 +126,16 @@ void start(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
 }
 
 template <int R, int V>
-void finish(const DepthwiseF32Params& p, const __m512 (&sum)[R][V], float* to, __mmask16 last) {
+void finish(const DepthwiseF32Params& p, __m512 (&sum)[R][V], float* to, __mmask16 last) {
+  if (p.scales) {
+    const __m512 scale = _mm512_set1_ps(p.scale);
+    const __m512 shift = _mm512_set1_ps(p.shift);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] = _mm512_add_ps(_mm512_mul_ps(sum[r][v], scale), shift);
+    }
+  }
   const __m512 lo = _mm512_set1_ps(p.min);
   const __m512 hi = _mm512_set1_ps(p.max);
 #pragma GCC unroll 8

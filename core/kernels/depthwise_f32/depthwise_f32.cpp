@@ -23,6 +23,9 @@ void check(const DepthwiseF32& d) {
       g.out_h < 0 || g.out_w < 0) {
     throw BadOption("depthwise_f32: negative size");
   }
+  if ((d.scale == nullptr) != (d.shift == nullptr)) {
+    throw BadOption("depthwise_f32: a scale and a shift come together");
+  }
   if (g.kernel_h < 1 || g.kernel_w < 1 || g.stride_h < 1 || g.stride_w < 1 || g.dilation_h < 1 ||
       g.dilation_w < 1) {
     throw BadOption("depthwise_f32: kernel sizes, strides and dilations must be at least 1");
@@ -77,6 +80,9 @@ void depthwise_f32(const DepthwiseF32& args, DepthwiseF32Fn kernel) {
           .x = args.x + plane / args.multiplier * g.in_h * g.in_w,
           .w = args.w + filter * taps,
           .bias = args.bias != nullptr ? args.bias[filter] : 0.0f,
+          .scales = args.scale != nullptr,
+          .scale = args.scale != nullptr ? args.scale[filter] : 1.0f,
+          .shift = args.shift != nullptr ? args.shift[filter] : 0.0f,
           .min = args.min,
           .max = args.max,
           .y = args.y + plane * g.out_h * g.out_w,

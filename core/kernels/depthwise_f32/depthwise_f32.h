@@ -1,8 +1,8 @@
 // Depthwise convolution, NCHW, float32: every output channel is made from one input channel.
 //
-//   y[oy, ox] = clamp(bias + sum over (ky, kx) of
-//                     w[ky, kx] * x[oy * stride_h + ky * dilation_h - pad_top,
-//                                   ox * stride_w + kx * dilation_w - pad_left])
+//   sum = bias + sum over (ky, kx) of w[ky, kx] * x[oy * stride_h + ky * dilation_h - pad_top,
+//                                                   ox * stride_w + kx * dilation_w - pad_left]
+//   y[oy, ox] = clamp(sum * scale + shift)
 //
 // where x counts as 0 outside the plane. Every element starts from the bias and takes one fused
 // multiply-add per tap, ky outermost, also for the taps that fall outside: all variants and all
@@ -35,6 +35,8 @@ struct DepthwiseF32Params {
   const float* x;  // [in_h, in_w]
   const float* w;  // [kernel_h, kernel_w]
   float bias;
+  bool scales;  // whether `scale` and `shift` count
+  float scale, shift;
   float min, max;             // -inf and inf where nothing is to be clamped
   float* y;                   // [out_h, out_w]
   float* scratch;             // room for one strip, aligned to 64 bytes
@@ -56,7 +58,10 @@ struct DepthwiseF32 {
   const float* x = nullptr;     // [batch, channels, in_h, in_w]
   const float* w = nullptr;     // [channels * multiplier, kernel_h, kernel_w]
   const float* bias = nullptr;  // [channels * multiplier] or null
-  float* y = nullptr;           // [batch, channels * multiplier, out_h, out_w]; overlaps nothing
+  // [channels * multiplier] both, or null both: what is done to the sums before the clamp.
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  float* y = nullptr;  // [batch, channels * multiplier, out_h, out_w]; overlaps nothing
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();
 };

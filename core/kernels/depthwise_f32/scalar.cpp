@@ -18,6 +18,7 @@ void depthwise_f32_scalar(const DepthwiseF32Params& p) noexcept {
           sum = std::fma(p.w[ky * g.kernel_w + kx], inside ? p.x[iy * g.in_w + ix] : 0.0f, sum);
         }
       }
+      if (p.scales) sum = sum * p.scale + p.shift;
       sum = p.min > sum ? p.min : sum;
       p.y[oy * g.out_w + ox] = p.max < sum ? p.max : sum;
     }

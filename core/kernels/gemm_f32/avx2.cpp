@@ -64,6 +64,16 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
     b += p.ldb;
   }
 
+  if (p.row_scale != nullptr) {
+#pragma GCC unroll 12
+    for (int i = 0; i < MR; ++i) {
+      const __m256 scale = _mm256_set1_ps(p.row_scale[row + i]);
+      const __m256 shift = _mm256_set1_ps(p.row_shift[row + i]);
+#pragma GCC unroll 2
+      for (int j = 0; j < W; ++j) sum[i][j] = _mm256_add_ps(_mm256_mul_ps(sum[i][j], scale), shift);
+    }
+  }
+
   const __m256 lo = _mm256_set1_ps(p.min);
   const __m256 hi = _mm256_set1_ps(p.max);
 #pragma GCC unroll 12

@@ -74,6 +74,16 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahea
     }
   }
 
+  if (p.row_scale != nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const __m512 scale = _mm512_set1_ps(p.row_scale[row + i]);
+      const __m512 shift = _mm512_set1_ps(p.row_shift[row + i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) sum[i][j] = _mm512_add_ps(_mm512_mul_ps(sum[i][j], scale), shift);
+    }
+  }
+
   const __m512 lo = _mm512_set1_ps(p.min);
   const __m512 hi = _mm512_set1_ps(p.max);
 #pragma GCC unroll 16

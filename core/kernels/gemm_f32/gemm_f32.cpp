@@ -49,6 +49,9 @@ void check(const GemmF32& g) {
   if (g.k == 0) return;
   if (sources != 1) throw BadOption("gemm_f32: B must come from exactly one source");
   if (g.a == nullptr) throw BadOption("gemm_f32: A is missing");
+  if ((g.row_scale == nullptr) != (g.row_shift == nullptr)) {
+    throw BadOption("gemm_f32: a scale and a shift come together");
+  }
   if (g.packed_b != nullptr && (g.packed_b->k() != g.k || g.packed_b->n() != g.n)) {
     throw BadOption("gemm_f32: the packed B has another shape");
   }
@@ -116,6 +119,8 @@ GemmF32Params params_of(const GemmF32& g, const Block& at, const BoundB& b, int6
       .row_bias = first && g.row_bias != nullptr ? g.row_bias + row_begin : nullptr,
       .col_bias = first && g.col_bias != nullptr ? g.col_bias + at.n0 : nullptr,
       .load_c = g.accumulate || !first,
+      .row_scale = last && g.row_scale != nullptr ? g.row_scale + row_begin : nullptr,
+      .row_shift = last && g.row_shift != nullptr ? g.row_shift + row_begin : nullptr,
       .min = last ? g.min : -kInf,
       .max = last ? g.max : kInf,
   };

@@ -1,10 +1,12 @@
-// Single-precision matrix multiplication: C[m, n] = clamp(sum over k of A[m, k] * B[k, n] + bias).
+// Single-precision matrix multiplication:
+//
+//   C[m, n] = clamp((sum over k of A[m, k] * B[k, n] + bias) * row_scale[m] + row_shift[m])
 //
 // Every element of C starts from (accumulate ? C : 0) + row_bias[m] + col_bias[n] and takes one
-// fused multiply-add per k, in the order of k. Tiles, instruction set and number of threads change
-// only which elements are computed beside each other, never the order within one element, so all
-// variants and all thread counts give the same bits. The clamp is max(lo, v), then min(hi, v), and
-// lets a NaN through.
+// fused multiply-add per k, in the order of k, then a multiplication and an addition. Tiles,
+// instruction set and number of threads change only which elements are computed beside each other,
+// never the order within one element, so all variants and all thread counts give the same bits. The
+// clamp is max(lo, v), then min(hi, v), and lets a NaN through.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +30,12 @@ struct GemmF32Params {
   int64_t ldb;
   float* c;  // C[i, j] is c[i * ldc + j]
   int64_t ldc;
-  const float* row_bias;  // [m] or null
-  const float* col_bias;  // [n] or null
-  bool load_c;            // start from C rather than from 0
-  float min, max;         // -inf and inf where nothing is to be clamped
+  const float* row_bias;             // [m] or null
+  const float* col_bias;             // [n] or null
+  bool load_c;                       // start from C rather than from 0
+  const float* row_scale = nullptr;  // [m] or null: then there is no scale and shift
+  const float* row_shift = nullptr;  // [m] beside row_scale
+  float min, max;                    // -inf and inf where nothing is to be clamped
   // Memory that a later block needs, to be brought closer while this one is computed: `ahead_lines`
   // neighbouring cache lines in each of k rows. May be 0, and may be ignored.
   const float* ahead = nullptr;
@@ -103,8 +107,10 @@ struct GemmF32 {
   float* c = nullptr;  // must not overlap A, B or a bias
   int64_t ldc = 0;
   bool accumulate = false;
-  const float* row_bias = nullptr;  // [m]: what Conv adds
-  const float* col_bias = nullptr;  // [n]: what Gemm adds
+  const float* row_bias = nullptr;   // [m]: what Conv adds
+  const float* col_bias = nullptr;   // [n]: what Gemm adds
+  const float* row_scale = nullptr;  // [m], with row_shift: what BatchNormalization does
+  const float* row_shift = nullptr;
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();
 };

@@ -16,6 +16,7 @@ void gemm_f32_scalar(const GemmF32Params& p) noexcept {
       for (int64_t l = 0; l < p.k; ++l) {
         sum = std::fma(a[l * p.a_k_stride], p.b[l * p.ldb + j], sum);
       }
+      if (p.row_scale != nullptr) sum = sum * p.row_scale[i] + p.row_shift[i];
       sum = p.min > sum ? p.min : sum;
       *c = p.max < sum ? p.max : sum;
     }

@@ -17,7 +17,7 @@ int64_t product(const std::array<int64_t, 3>& s) { return s[0] * s[1] * s[2]; }
 
 struct Problem {
   ConvF32 conv;
-  std::vector<float> x, w, bias, y;
+  std::vector<float> x, w, bias, scale, shift, y;
 
   // `rank` is the number of spatial dimensions.
   Problem(std::mt19937& rng, int rank) {
@@ -46,14 +46,17 @@ struct Problem {
     std::uniform_real_distribution<float> dist(-1.0f, 1.0f);
     x.resize(conv.batch * conv.in_channels * product(conv.in_size));
     w.resize(conv.out_channels * conv.in_channels / conv.groups * product(conv.kernel));
-    bias.resize(conv.out_channels);
+    for (auto* values : {&bias, &scale, &shift}) values->resize(conv.out_channels);
     y.resize(conv.batch * conv.out_channels * product(conv.out_size), 123.0f);
-    for (auto* values : {&x, &w, &bias}) {
+    for (auto* values : {&x, &w, &bias, &scale, &shift}) {
       for (float& v : *values) v = dist(rng);
     }
     conv.x = x.data();
     conv.w = w.data();
     conv.bias = rng() % 3 == 0 ? nullptr : bias.data();
+    const bool scales = rng() % 3 == 0;
+    conv.scale = scales ? scale.data() : nullptr;
+    conv.shift = scales ? shift.data() : nullptr;
     if (rng() % 2 == 0) conv.min = -0.5f;
     if (rng() % 2 == 0) conv.max = 1.5f;
   }
@@ -83,6 +86,7 @@ struct Problem {
         sum = std::fma(Real(*weight++), inside ? Real(in[offset]) : Real(0), sum);
       }
     }
+    if (conv.scale != nullptr) sum = sum * scale[o] + shift[o];
     return std::min<Real>(std::max<Real>(sum, conv.min), conv.max);
   }
 

@@ -18,7 +18,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 struct Problem {
   DepthwiseF32 args;
-  std::vector<float> x, w, bias, y;
+  std::vector<float> x, w, bias, scale, shift, y;
 
   explicit Problem(std::mt19937& rng) {
     const auto one_of = [&](std::initializer_list<int64_t> list) {
@@ -58,14 +58,17 @@ struct Problem {
     const int64_t filters = args.channels * args.multiplier;
     x.resize(args.batch * args.channels * g.in_h * g.in_w);
     w.resize(filters * g.kernel_h * g.kernel_w);
-    bias.resize(filters);
+    for (auto* values : {&bias, &scale, &shift}) values->resize(filters);
     y.resize(args.batch * filters * g.out_h * g.out_w);
-    for (auto* values : {&x, &w, &bias}) {
+    for (auto* values : {&x, &w, &bias, &scale, &shift}) {
       for (float& v : *values) v = dist(rng);
     }
     args.x = x.data();
     args.w = w.data();
     args.bias = rng() % 3 == 0 ? nullptr : bias.data();
+    const bool scales = rng() % 3 == 0;
+    args.scale = scales ? scale.data() : nullptr;
+    args.shift = scales ? shift.data() : nullptr;
   }
 
   std::vector<float> run(DepthwiseF32Fn kernel) const {
@@ -94,6 +97,7 @@ struct Problem {
         if (iy < 0 || iy >= g.in_h || ix < 0 || ix >= g.in_w) continue;
         sum += double(w[filter * g.kernel_h * g.kernel_w + t]) * double(plane[iy * g.in_w + ix]);
       }
+      if (args.scale != nullptr) sum = sum * scale[filter] + shift[filter];
       sum = std::min<double>(std::max<double>(sum, args.min), args.max);
       ASSERT_NEAR(out[i], sum, 1e-5) << "element " << i;
     }

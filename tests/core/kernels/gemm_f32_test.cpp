@@ -30,8 +30,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 // One random product, and the double-precision answer to it.
 struct Problem {
   int64_t m, n, k, lda, ldb, ldc;
-  std::vector<float> a, b, c, row_bias, col_bias;
-  bool accumulate, use_row_bias, use_col_bias;
+  std::vector<float> a, b, c, row_bias, col_bias, row_scale, row_shift;
+  bool accumulate, use_row_bias, use_col_bias, use_row_scale;
   float min, max;
 
   Problem(std::mt19937& rng, int64_t m, int64_t n, int64_t k) : m(m), n(n), k(k) {
@@ -44,9 +44,12 @@ struct Problem {
     c = random_floats(rng, m * ldc);
     row_bias = random_floats(rng, m);
     col_bias = random_floats(rng, n);
+    row_scale = random_floats(rng, m);
+    row_shift = random_floats(rng, m);
     accumulate = rng() % 2 == 0;
     use_row_bias = rng() % 2 == 0;
     use_col_bias = rng() % 2 == 0;
+    use_row_scale = rng() % 3 == 0;
     min = rng() % 2 == 0 ? -0.5f : -kInf;
     max = rng() % 2 == 0 ? 0.75f : kInf;
   }
@@ -66,6 +69,8 @@ struct Problem {
     g.accumulate = accumulate;
     g.row_bias = use_row_bias ? row_bias.data() : nullptr;
     g.col_bias = use_col_bias ? col_bias.data() : nullptr;
+    g.row_scale = use_row_scale ? row_scale.data() : nullptr;
+    g.row_shift = use_row_scale ? row_shift.data() : nullptr;
     g.min = min;
     g.max = max;
     return g;
@@ -83,6 +88,7 @@ struct Problem {
         if (use_row_bias) sum += row_bias[i];
         if (use_col_bias) sum += col_bias[j];
         for (int64_t l = 0; l < k; ++l) sum += double(a[i * lda + l]) * double(b[l * ldb + j]);
+        if (use_row_scale) sum = sum * row_scale[i] + row_shift[i];
         sum = std::min<double>(std::max<double>(sum, min), max);
         ASSERT_NEAR(got, sum, 1e-6 * static_cast<double>(k + 8)) << i << ", " << j;
       }

@@ -180,8 +180,7 @@ TEST(FusedConv, IsWhatTheNodesMakeOneByOne) {
       ASSERT_EQ(got.shape(), want.shape());
       const auto a = to_floats(got), e = to_floats(want);
       for (size_t i = 0; i < e.size(); ++i) {
-        // Folding the normalization rounds elsewhere; all else must be the same to the bit.
-        EXPECT_NEAR(a[i], e[i], around.norm ? 1e-4f : 0.0f) << name << " in round " << round;
+        EXPECT_EQ(a[i], e[i]) << name << " in round " << round;
       }
     }
   }
