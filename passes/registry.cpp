@@ -77,6 +77,7 @@ const std::vector<PassRow>& rows() {
        "Drop nodes, constants and functions that no output needs",
        {},
        make_drop_dead_code},
+      {"drop-notes", "Drop doc strings and metadata of nodes and values", {}, make_drop_notes},
       quantize_static_row(),
       quantize_weights_row(),
       expand_attention_row(),

@@ -231,6 +231,7 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
   recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
   recipe.steps.push_back({pass, options});
   recipe.steps.push_back({"drop-dead-code", {}});
+  recipe.steps.push_back({"drop-notes", {}});
   return recipe;
 }
 

@@ -31,5 +31,6 @@ std::unique_ptr<Pass> make_drop_noop_arithmetic(const Options& options);
 std::unique_ptr<Pass> make_merge_equal_initializers(const Options& options);
 std::unique_ptr<Pass> make_merge_common_subexpressions(const Options& options);
 std::unique_ptr<Pass> make_drop_dead_code(const Options& options);
+std::unique_ptr<Pass> make_drop_notes(const Options& options);
 
 }  // namespace dwindle::passes
