@@ -118,52 +118,44 @@ TEST(Parameters, bias_takes_the_correction) {
 }
 
 // The means of outputs, by hand, of weights less the rounded ones over data that is its means.
-TEST(Parameters, lost_means_are_those_of_the_error_over_the_means) {
-  struct Case {
-    const char* op;
-    Dims weights;
-    size_t channels;  // of the data
-    AttributeArguments attributes;
-  };
-  const std::vector<Case> cases = {
-      {"MatMul", {6, 4}, 6, {}},
-      {"Gemm", {6, 4}, 6, {}},
-      {"Gemm", {4, 6}, 6, {{"transB", int64_t{1}}}},
-      {"Conv", {4, 6, 2, 3}, 6, {}},
-      {"Conv", {4, 3, 2, 2}, 6, {{"group", int64_t{2}}}},
-      {"Conv", {6, 1, 3, 3}, 6, {{"group", int64_t{6}}}},
-  };
-  std::mt19937 random(6);
-  std::normal_distribution<double> normal;
-  for (const Case& c : cases) {
-    const Model model = layer(c.op, Dims(c.weights.size(), 1), c.weights, {}, c.attributes);
-    const Node& node = **model.graph->nodes().begin();
-    const Tensor real = random_weights(c.weights, 8), rounded = random_weights(c.weights, 9);
-    std::vector<double> means(c.channels);
-    for (double& mean : means) mean = normal(random);
-    const std::vector<float> lost = lost_means(node, real, rounded, means);
-    const bool conv = node.is("Conv"), transposed = node.int_attribute("transB", 0) != 0;
-    const auto outputs = static_cast<size_t>(c.weights[conv || transposed ? 0 : 1]);
-    const auto groups = static_cast<size_t>(node.int_attribute("group", 1));
-    ASSERT_EQ(lost.size(), outputs) << c.op;
-    const size_t own = c.channels / groups;
-    const size_t taps = static_cast<size_t>(real.size()) / outputs / own;
-    for (size_t o = 0; o < outputs; ++o) {
-      double sum = 0;
-      for (size_t k = 0; k < own; ++k) {
-        for (size_t t = 0; t < taps; ++t) {
-          const size_t at = conv || transposed ? (o * own + k) * taps + t : k * outputs + o;
-          const double error = static_cast<double>(real.data<float>()[at]) -
-                               static_cast<double>(rounded.data<float>()[at]);
-          sum += error * means[o / (outputs / groups) * own + k];
-        }
-      }
-      EXPECT_NEAR(lost[o], sum, 1e-5) << c.op << " output " << o;
-    }
-    EXPECT_TRUE(lost_means(node, real, rounded, {}).empty());
-    means.push_back(0);
-    EXPECT_TRUE(lost_means(node, real, rounded, means).empty());
+void check_lost_means(const std::string& op, const Dims& shape, size_t channels,
+                      const AttributeArguments& attributes = {}) {
+  const Model model = layer(op, Dims(shape.size(), 1), shape, {}, attributes);
+  const Node& node = **model.graph->nodes().begin();
+  const Tensor real = random_weights(shape, 8), rounded = random_weights(shape, 9);
+  std::vector<double> means;
+  for (float mean : random_weights({static_cast<int64_t>(channels)}, 6).values<float>()) {
+    means.push_back(static_cast<double>(mean));
   }
+  const std::vector<float> lost = lost_means(node, real, rounded, means);
+  const bool rows = node.is("Conv") || node.int_attribute("transB", 0) != 0;
+  const auto outputs = static_cast<size_t>(shape[rows ? 0 : 1]);
+  const auto groups = static_cast<size_t>(node.int_attribute("group", 1));
+  ASSERT_EQ(lost.size(), outputs) << op;
+  const size_t own = channels / groups;
+  const size_t taps = static_cast<size_t>(real.size()) / outputs / own;
+  for (size_t o = 0; o < outputs; ++o) {
+    double sum = 0;
+    for (size_t i = 0; i < own * taps; ++i) {
+      const size_t at = rows ? o * own * taps + i : i * outputs + o;
+      const double error = static_cast<double>(real.data<float>()[at]) -
+                           static_cast<double>(rounded.data<float>()[at]);
+      sum += error * means[o / (outputs / groups) * own + i / taps];
+    }
+    EXPECT_NEAR(lost[o], sum, 1e-5) << op << " output " << o;
+  }
+  EXPECT_TRUE(lost_means(node, real, rounded, {}).empty());
+  means.push_back(0);
+  EXPECT_TRUE(lost_means(node, real, rounded, means).empty());
+}
+
+TEST(Parameters, lost_means_are_those_of_the_error_over_the_means) {
+  check_lost_means("MatMul", {6, 4}, 6);
+  check_lost_means("Gemm", {6, 4}, 6);
+  check_lost_means("Gemm", {4, 6}, 6, {{"transB", int64_t{1}}});
+  check_lost_means("Conv", {4, 6, 2, 3}, 6);
+  check_lost_means("Conv", {4, 3, 2, 2}, 6, {{"group", int64_t{2}}});
+  check_lost_means("Conv", {6, 1, 3, 3}, 6, {{"group", int64_t{6}}});
 }
 
 TEST(Parameters, weights_and_biases_that_are_not_finite_are_named) {
