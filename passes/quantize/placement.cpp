@@ -43,6 +43,21 @@ bool holds_infinity(const Value* value) {
   return false;
 }
 
+// Whether `small` is stretched along an axis of `large` where they meet in one node.
+bool is_broadcast(const Value& small, const Value& large) {
+  if (!small.type.shape || !large.type.shape) return false;
+  const Shape &from = *small.type.shape, &to = *large.type.shape;
+  if (from.size() > to.size()) return false;
+  bool stretched = from.size() < to.size();
+  for (size_t i = 0; i < from.size(); ++i) {
+    const Dim &a = from[from.size() - 1 - i], &b = to[to.size() - 1 - i];
+    if (a.same(b)) continue;
+    if (a.extent != 1) return false;
+    stretched = true;
+  }
+  return stretched;
+}
+
 class Placer {
  public:
   Placer(const Model& model, const KeptFloat& kept, bool activations, const StoredWeights& stored)
@@ -113,14 +128,27 @@ class Placer {
     }
   }
 
-  // A follower joins where one of its data inputs is quantized already.
+  // A follower joins where its data comes as integers: a sum of what convolutions wrote. A value
+  // that is computed in float and rounded only for a product behind it (the residual stream of a
+  // transformer, between its normalizations) is no reason: in integers the others would gain no
+  // time and lose that much. Of an operand that is broadcast it does not matter.
   bool follows(const Node& node, const QuantRule& rule) const {
+    std::vector<const Value*> integers, floats;
     for (size_t i = 0; i < node.num_inputs(); ++i) {
-      if (is_data(rule, i) && node.input(i) != nullptr && placement_.quantizes(node.input(i))) {
-        return true;
-      }
+      const Value* value = node.input(i);
+      if (!is_data(rule, i) || value == nullptr || value->constant() != nullptr) continue;
+      (comes_as_integers(value) ? integers : floats).push_back(value);
     }
-    return false;
+    return std::ranges::any_of(integers, [&](const Value* large) {
+      return std::ranges::all_of(floats,
+                                 [&](const Value* value) { return is_broadcast(*value, *large); });
+    });
+  }
+
+  bool comes_as_integers(const Value* value) const {
+    if (!placement_.quantizes(value)) return false;
+    const Node* producer = placement_.source(value)->producer();
+    return producer != nullptr && placement_.makes_integers(producer);
   }
 
   void quantize_follower(Node* node, const QuantRule& rule) {
@@ -209,7 +237,7 @@ class Placer {
                                                 : "has no weights";
     }
     if (rule->kind == QuantKind::kWeighted) return "an input is not a float32 tensor";
-    return "none of its inputs is quantized";
+    return "its inputs come in float";
   }
 
   Graph& graph_;

@@ -111,6 +111,40 @@ TEST(Placement, a_matrix_product_writes_float_unless_it_is_asked_for_integers) {
   EXPECT_FALSE(placement.makes_integers(model.graph->find("m")->producer()));
 }
 
+// Sums and products of what a Conv wrote, which is integers, and of what a MatMul and a Softmax
+// did.
+struct Mixed {
+  Model model = inferred([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 8, 4, 4});
+    Value* conv = b.node("conv", "Conv", {x, b.ramp("w", {8, 8, 1, 1})});
+    Value* other = b.node("other", "Conv", {x, b.ramp("v", {8, 8, 1, 1})});
+    Value* normal = b.node("normal", "Softmax", {conv});
+    Value* product = b.node("product", "MatMul", {normal, b.ramp("u", {4, 4})});
+    Value* gate = b.node("gate", "MatMul", {b.input("g", {1, 8, 1, 4}), b.ramp("t", {4, 1})});
+    b.output(b.node("sum", "Add", {conv, other}));
+    b.output(b.node("stream", "Add", {normal, product}));
+    b.output(b.node("mixed", "Add", {conv, product}));
+    b.output(b.node("gated", "Mul", {gate, other}));
+    b.output(b.node("shifted", "Add", {conv, b.ramp("shift", {8, 4, 4})}));
+    b.output(b.node("turned", "Transpose", {normal}));
+  });
+  Placement placement = place_quantization(model, {});
+
+  bool in_integers(const char* name) const {
+    return placement.in_integers(model.graph->find(name)->producer());
+  }
+};
+
+TEST(Placement, followers_join_where_their_data_comes_as_integers) {
+  const Mixed mixed;
+  ASSERT_TRUE(mixed.placement.quantizes(mixed.model.graph->find("normal")));  // for the product
+  for (const char* name : {"sum", "shifted", "gated"}) EXPECT_TRUE(mixed.in_integers(name)) << name;
+  for (const char* name : {"stream", "mixed", "turned"}) {
+    EXPECT_FALSE(mixed.in_integers(name)) << name;
+    EXPECT_EQ(reason_of(mixed.placement, name), "its inputs come in float");
+  }
+}
+
 TEST(Placement, fused_tails) {
   const Model model = inferred([](GraphBuilder& b) {
     Value* x = b.input("x", {2, 4});
