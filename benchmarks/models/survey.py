@@ -9,6 +9,7 @@ both in ONNX Runtime.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -93,7 +94,9 @@ def their_quantizer(path, calibration):
         def get_next(self):
             return next(self.feeds, None)
 
-    with tempfile.TemporaryDirectory() as folder:
+    path = Path(path).resolve()
+    # ONNX Runtime's shape inference leaves files where it runs.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         prepared, out = f"{folder}/prepared.onnx", f"{folder}/quantized.onnx"
         try:
             quant_pre_process(str(path), prepared)
