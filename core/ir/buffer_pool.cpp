@@ -57,15 +57,6 @@ class Pool {
     std::free(block);
   }
 
-  void release() {
-    std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : idle_) {
-      for (std::byte* block : blocks) std::free(block);
-    }
-    idle_.clear();
-    idle_bytes_ = 0;
-  }
-
  private:
   std::mutex mutex_;
   std::map<size_t, std::vector<std::byte*>> idle_;
@@ -85,7 +76,5 @@ std::shared_ptr<std::byte> take_buffer(size_t size) {
   const size_t aligned = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   return {pool().take(aligned), [aligned](std::byte* block) { pool().give_back(block, aligned); }};
 }
-
-void release_idle_buffers() { pool().release(); }
 
 }  // namespace dwindle

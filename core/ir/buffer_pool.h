@@ -11,7 +11,4 @@ namespace dwindle {
 // Returned to the pool of this process when the last owner goes. Thread-safe.
 std::shared_ptr<std::byte> take_buffer(size_t size);
 
-// Gives all idle blocks back to the operating system.
-void release_idle_buffers();
-
 }  // namespace dwindle

@@ -59,7 +59,6 @@ class Value {
   const SparseTensor* sparse_initializer() const { return sparse_.get(); }
   void set_initializer(Tensor tensor);  // sets `type` too
   void set_sparse_initializer(SparseTensor tensor);
-  void drop_initializer();
 
   // Its constant value where it always has the same: an initializer that is no graph input, or the
   // output of a Constant node that holds a tensor. Null otherwise.

@@ -22,11 +22,6 @@ void Value::set_sparse_initializer(SparseTensor tensor) {
   sparse_ = std::make_unique<SparseTensor>(std::move(tensor));
 }
 
-void Value::drop_initializer() {
-  initializer_.reset();
-  sparse_.reset();
-}
-
 const Tensor* Value::constant() const {
   if (producer_ != nullptr) {
     return producer_->is("Constant") ? producer_->tensor_attribute("value") : nullptr;
