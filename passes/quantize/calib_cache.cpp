@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "dwindle-calibration";
-constexpr int kVersion = 1;  // counts up where the same data would give other statistics, too
+constexpr int kVersion = 2;  // counts up where the same data would give other statistics, too
 
 class Hash {
  public:
@@ -118,9 +118,13 @@ Json to_json(const Statistics& statistics, const Placement& placement, const std
     }
     means.push_back({{"name", value->name()}, {"means", numbers}});
   }
-  return {{"format", kFormat}, {"version", kVersion},
-          {"hash", hash},      {"samples", statistics.samples},
-          {"values", values},  {"means", means}};
+  Json unreached = Json::array();  // one a body
+  for (const Graph* body : quantized_bodies(placement)) {
+    unreached.push_back(statistics.unreached.contains(body));
+  }
+  return {
+      {"unreached", unreached},        {"format", kFormat}, {"version", kVersion}, {"hash", hash},
+      {"samples", statistics.samples}, {"values", values},  {"means", means}};
 }
 
 // Raises what nlohmann raises, and std::runtime_error, where `json` is not what to_json() makes.
@@ -149,6 +153,11 @@ Statistics from_json(const Json& json, const Placement& placement, bool channel_
     statistics.means.emplace(
         averaged[i].first,
         ChannelMeans(averaged[i].second, means[i].at("means").get<std::vector<double>>()));
+  }
+  const auto bodies = quantized_bodies(placement);
+  const Json& unreached = rows_of("unreached", bodies.size());
+  for (size_t i = 0; i < bodies.size(); ++i) {
+    if (unreached[i].get<bool>()) statistics.unreached.insert(bodies[i]);
   }
   return statistics;
 }

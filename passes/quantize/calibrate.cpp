@@ -23,6 +23,7 @@ constexpr int64_t kMostValueBytes = int64_t{2} << 20;
 // The statistics before any data: what to watch.
 Statistics start(const Placement& placement, const ObserverOptions& options, bool channel_means) {
   Statistics statistics;
+  for (const Graph* body : quantized_bodies(placement)) statistics.unreached.insert(body);
   for (Value* value : observed_values(placement)) {
     statistics.observers.emplace(value, make_observer(options));
   }
@@ -94,6 +95,16 @@ std::vector<std::pair<const Value*, int>> averaged_values(const Placement& place
   return averaged;
 }
 
+std::vector<const Graph*> quantized_bodies(const Placement& placement) {
+  std::vector<const Graph*> bodies;
+  std::unordered_set<const Graph*> known;
+  for (const Node* node : placement.nodes) {
+    const Graph* graph = node->graph();
+    if (graph->parent() != nullptr && known.insert(graph).second) bodies.push_back(graph);
+  }
+  return bodies;
+}
+
 void ChannelMeans::add(const Tensor& tensor) {
   const int rank = tensor.rank();
   const int axis = axis_ < 0 ? axis_ + rank : axis_;
@@ -159,8 +170,10 @@ class Calibrator {
     for (auto& [value, means] : statistics.means) {
       if (!statistics.observers.contains(value)) watched.push_back(value);
     }
+    for (const Graph* body : statistics.unreached) watch_first(*body, watched);
     executor_->watch(watched, [this](const Value& value, const Tensor& tensor) {
       largest_ = std::max(largest_, static_cast<int64_t>(tensor.nbytes()));
+      if (first_of_bodies_.contains(&value)) statistics_.unreached.erase(value.graph());
       observe(value, tensor);
       auto means = statistics_.means.find(&value);
       if (means != statistics_.means.end()) means->second.add(tensor);
@@ -187,6 +200,11 @@ class Calibrator {
         statistics_.unusable.emplace(value, "calibration never reached it");
       }
     }
+    std::erase_if(statistics_.unreached, [&](const Graph* body) {
+      return std::ranges::none_of(first_of_bodies_, [&](const Value* value) {
+        return value->graph() == body && executor_->blind_to(*value).empty();
+      });
+    });
   }
 
  private:
@@ -197,6 +215,18 @@ class Calibrator {
     largest_ = 0;
     executor_->run(feed.inputs);
     statistics_.samples += feed.samples;
+  }
+
+  // What shows that a body runs: the first value that it computes.
+  void watch_first(const Graph& body, std::vector<const Value*>& watched) {
+    for (const Node* node : body.nodes()) {
+      const Value* value = node->output();
+      if (value == nullptr || !value->type.is_tensor()) continue;
+      const bool known = statistics_.observers.contains(value) || statistics_.means.contains(value);
+      if (!known) watched.push_back(value);
+      first_of_bodies_.insert(value);
+      return;
+    }
   }
 
   static void observe_constant(const Value& value, const Tensor& constant, Observer& observer) {
@@ -226,6 +256,7 @@ class Calibrator {
 
   Statistics& statistics_;
   std::unique_ptr<Executor> executor_;
+  std::unordered_set<const Value*> first_of_bodies_;
   int64_t in_feed_ = 0;
   int64_t largest_ = 0;  // bytes of the largest value in this run
   int64_t most_;         // samples in a run

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,8 @@ struct Statistics {
   // Values without a range, and why: no data reached them, they are infinite, or the
   // executor does not show them.
   std::unordered_map<const Value*, std::string> unusable;
-  std::vector<Feed> first_feeds;  // a few samples to look closer with
+  std::unordered_set<const Graph*> unreached;  // of quantized_bodies(): no sample ran them
+  std::vector<Feed> first_feeds;               // a few samples to look closer with
   int64_t samples = 0;
 };
 
@@ -50,6 +52,9 @@ struct Statistics {
 // channels: each once, in a fixed order.
 std::vector<Value*> observed_values(const Placement& placement);
 std::vector<std::pair<const Value*, int>> averaged_values(const Placement& placement);
+
+// The graphs inside others (branches, bodies of loops) with nodes to quantize, in a fixed order.
+std::vector<const Graph*> quantized_bodies(const Placement& placement);
 
 // Puts samples of `feed` behind `kept` until those are enough for Statistics::first_feeds.
 void keep_first(const Feed& feed, std::vector<Feed>& kept);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <span>
 
 #include "core/support/file.h"
+#include "passes/quantize/node_names.h"
 
 namespace dwindle::passes {
 namespace {
@@ -106,6 +108,7 @@ class Placer {
         continue;
       }
       placement_.weights.push_back({node, input});
+      with_weights_.insert(node);
       done_.insert(node);
     }
   }
@@ -222,7 +225,10 @@ class Placer {
       // What a node with graphs in it does is told by the nodes in them.
       const bool done = done_.contains(node) && !kept_.contains(node);
       if (done || node->is("Constant") || !node->nested_graphs().empty()) continue;
-      if (is_float_tensor(node->output())) placement_.islands.push_back({node, reason(*node)});
+      if (!is_float_tensor(node->output())) continue;
+      const char* but =
+          with_weights_.contains(node) ? "; its weights are integers all the same" : "";
+      placement_.islands.push_back({node, reason(*node) + but});
     }
   }
 
@@ -245,7 +251,7 @@ class Placer {
   const StoredWeights& stored_;
   const bool activations_;
   Placement placement_;
-  std::unordered_set<const Node*> fused_, done_;
+  std::unordered_set<const Node*> fused_, done_, with_weights_;
   KeptFloat reasons_;
 };
 
@@ -272,9 +278,48 @@ Node* fused_tail(Node* node, const KeptFloat& kept) {
   }
 }
 
+namespace {
+
+// A node beside `site` that needs the same weights in float. Not one that was asked to stay in
+// float where activations are integers: then the arithmetic is worth the second copy.
+const Node* float_reader(const WeightSite& site, const Placement& placement,
+                         const std::set<std::pair<const Node*, int>>& sites, const KeptFloat& kept,
+                         bool activations) {
+  const Value* weights = site.node->input(static_cast<size_t>(site.input));
+  if (placement.quantizes(weights)) return nullptr;
+  for (const Use& use : weights->uses()) {
+    if (sites.contains({use.node, static_cast<int>(use.input)})) continue;
+    if (!activations || !kept.contains(use.node)) return use.node;
+  }
+  return nullptr;
+}
+
+// Nodes whose weights would be in the file as integers and in float.
+KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, bool activations) {
+  std::set<std::pair<const Node*, int>> sites;
+  for (const WeightSite& site : placement.weights) sites.emplace(site.node, site.input);
+  KeptFloat doubled;
+  for (const WeightSite& site : placement.weights) {
+    const Node* reader = float_reader(site, placement, sites, kept, activations);
+    if (reader == nullptr) continue;
+    doubled.emplace(site.node, reader->op_type + " '" + handle(*reader) +
+                                   "' reads its weights in float: integers beside them would only "
+                                   "add to the file");
+  }
+  return doubled;
+}
+
+}  // namespace
+
 Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations,
                              const StoredWeights& stored) {
-  return Placer(model, kept, activations, stored).run();
+  KeptFloat all = kept;
+  for (;;) {
+    Placement placement = Placer(model, all, activations, stored).run();
+    const KeptFloat doubled = doubled_weights(placement, kept, activations);
+    if (doubled.empty()) return placement;
+    all.insert(doubled.begin(), doubled.end());
+  }
 }
 
 }  // namespace dwindle::passes

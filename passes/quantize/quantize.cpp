@@ -1,5 +1,7 @@
 #include "passes/quantize/quantize.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -90,19 +92,60 @@ size_t constant_bytes(const Model& model) {
   return bytes;
 }
 
-// Files up to this size hold more text than weights, so they may grow: what quantization is for
-// there is the arithmetic.
-constexpr uint64_t kMostlyText = 32 << 10;
+// Files up to these sizes hold more text than weights, so they may grow: where activations are
+// integers, what quantization is for there is the arithmetic.
+constexpr uint64_t kMostlyText = 32 << 10, kNothingButText = 4 << 10;
+
+// Notes of the pass that quantized: what comes of it is told there.
+std::vector<std::string>& quantizer_notes(ProvenResult& result) {
+  auto report = std::ranges::find_if(
+      result.passes, [](const PassReport& passed) { return passed.pass.starts_with("quantize-"); });
+  if (report == result.passes.end()) report = std::prev(result.passes.end());
+  return report->result.notes;
+}
+
+bool has_step(const Recipe& recipe, std::string_view pass) {
+  return std::ranges::any_of(recipe.steps, [&](const Step& step) { return step.pass == pass; });
+}
 
 // A quantized file is never larger than it was, but for tiny ones.
 void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       ProvenResult& result) {
+                       const Recipe& recipe, ProvenResult& result) {
   const uint64_t before = serialized_size(original), after = serialized_size(model);
-  if (after <= std::max(before, kMostlyText) || result.passes.empty()) return;
+  if (after <= before || result.passes.empty()) return;
+  std::vector<std::string>& notes = quantizer_notes(result);
+  const uint64_t text = has_step(recipe, "quantize-static") ? kMostlyText : kNothingButText;
+  const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
+  if (after <= text) {
+    notes.push_back(
+        fmt::format("the file takes {}: below {} KB most of it is text", sizes, text >> 10));
+    return;
+  }
   model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
-  result.passes.back().result.notes.push_back(
-      "quantized, the model would take " + std::to_string(after) + " bytes, more than the " +
-      std::to_string(before) + " that it had: it stays in float");
+  notes.push_back("quantized, the model would take " + sizes + ": it stays in float");
+}
+
+// What quantize-static is to leave at the outputs; none where the recipe has no such pass.
+std::optional<double> least_output_sqnr(const Recipe& recipe) {
+  for (const Step& step : recipe.steps) {
+    if (step.pass != "quantize-static") continue;
+    return complete_options(find_pass(step.pass), step.options).get<double>("min-output-sqnr");
+  }
+  return std::nullopt;
+}
+
+// Says so where the outputs keep less than was asked for: where all layers add some noise, leaving
+// a few in float is no help.
+void tell_noisy_outputs(const Quality& quality, const Recipe& recipe, ProvenResult& result) {
+  const std::optional<double> least = least_output_sqnr(recipe);
+  for (const OutputAgreement& output : quality.outputs) {
+    if (!least || !(output.sqnr_db < *least) || result.passes.empty()) continue;
+    quantizer_notes(result).push_back(fmt::format(
+        "output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
+        "min-output-sqnr, as the noise of many layers adds up: activations of 16 bits or none keep "
+        "more",
+        output.output, output.sqnr_db, *least));
+  }
 }
 
 [[noreturn]] void no_classes(const Model& model) {
@@ -167,7 +210,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     if (keeping.error()) std::rethrow_exception(keeping.error());
     throw;
   }
-  undo_where_larger(model, simplified, original, result);
+  undo_where_larger(model, simplified, original, recipe, result);
   // Where no pass has asked for data, the proof does: for all that was made for it, else for one.
   if (keeping.kept().empty()) {
     while (keeping.next() && use == DataUse::kProve) {
@@ -177,6 +220,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   result.quality = measure_quality(original, simplified, model, keeping.kept(), options.worst,
                                    progress, executors);
   require_numbers(*result.quality);
+  tell_noisy_outputs(*result.quality, recipe, result);
   if (!options.max_drop) return result;
   keeping.rewind();
   result.quality->outputs =

@@ -68,6 +68,7 @@ class QuantizeStatic : public Pass {
     } else {
       report_islands(plan.placement, result);
     }
+    if (!result.changed) result.notes.push_back(kNothingQuantized);
     return result;
   }
 
@@ -143,6 +144,11 @@ class QuantizeStatic : public Pass {
   static void keep_unusable(const Plan& plan, const Statistics& statistics, KeptFloat& kept,
                             StoredWeights& stored) {
     const Placement& placement = plan.placement;
+    for (const Node* node : placement.nodes) {
+      if (!statistics.unreached.contains(node->graph())) continue;
+      kept.emplace(node, "calibration never reached it");
+      stored.insert(node);
+    }
     auto check = [&](const Node* node, const Value* value) {
       if (value == nullptr || !placement.quantizes(value)) return;
       auto found = statistics.unusable.find(placement.source(value));

@@ -36,7 +36,10 @@ class QuantizeWeights : public Pass {
     result.notes = std::move(selection.notes);
     const Placement placement = place_quantization(model, selection.kept, /*activations=*/false);
     report_islands(placement, result);
-    if (placement.weights.empty()) return result;
+    if (placement.weights.empty()) {
+      result.notes.push_back(kNothingQuantized);
+      return result;
+    }
     require_opset(model, scheme_.least_versions());
     // Data is not needed; where it is there, it tells what rounding takes off the means.
     Statistics statistics;

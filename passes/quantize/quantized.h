@@ -22,6 +22,9 @@ void require_float(const Model& model);
 // Raises Unsupported where the model's opset cannot hold what a scheme writes.
 void require_opset(const Model& model, LeastVersions least);
 
+inline constexpr char kNothingQuantized[] =
+    "nothing is quantized: no node of this model is left for it";
+
 // Counts the nodes left in float and notes the reason of each.
 void report_islands(const Placement& placement, PassResult& result);
 

@@ -17,8 +17,11 @@ namespace {
 
 // A value stands out where it alone makes this share of the noise that is allowed in all.
 constexpr double kLeastShare = 1.0 / 16;
-// Bounds the time for models in which many values stand out.
-constexpr int kMostRuns = 400;
+// Bounds the time for models in which many values stand out: a run takes as long as the model is
+// deep, so that deep ones have fewer.
+int most_runs(size_t values) {
+  return static_cast<int>(std::clamp<size_t>(200'000 / values, 40, 400));
+}
 
 using Values = std::vector<const Value*>;
 
@@ -124,7 +127,8 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
   std::priority_queue<Part> parts;
   parts.push({roundings.noise(all), all});
   double left = parts.top().noise;
-  while (left > allowed && !parts.empty() && roundings.runs() < kMostRuns) {
+  const int runs = most_runs(all.size());
+  while (left > allowed && !parts.empty() && roundings.runs() < runs) {
     const Part part = parts.top();
     parts.pop();
     if (part.values.size() == 1) {

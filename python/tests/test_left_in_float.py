@@ -1,0 +1,145 @@
+"""What quantize leaves in float, and what it says of that."""
+
+import dwindle
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+RNG = np.random.default_rng(7)
+
+
+def weights(name, *shape):
+    values = RNG.standard_normal(shape).astype(np.float32) / np.sqrt(shape[0])
+    return numpy_helper.from_array(values.astype(np.float32), name)
+
+
+def value(name, shape, dtype=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def model_of(nodes, inputs, constants):
+    graph = helper.make_graph(nodes, "g", inputs, [value("y", None)], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def notes(model):
+    return [note for report in model.report for note in report["notes"]]
+
+
+def branches(before):
+    """A product, and one in each branch of an If that reads `h`, which is computed outside."""
+    then = helper.make_graph(
+        [helper.make_node("MatMul", ["h", "w1"], ["t"], name="taken")], "t", [], [value("t", None)]
+    )
+    never = helper.make_graph(
+        [*before, helper.make_node("MatMul", ["k" if before else "h", "w2"], ["e"], name="never")],
+        "e",
+        [],
+        [value("e", None)],
+    )
+    return model_of(
+        [
+            helper.make_node("MatMul", ["x", "w0"], ["h"], name="first"),
+            helper.make_node("If", ["c"], ["y"], name="if", then_branch=then, else_branch=never),
+        ],
+        [value("x", ["N", 64]), value("c", [], TensorProto.BOOL)],
+        [weights(f"w{i}", 64, 64) for i in range(3)],
+    )
+
+
+def read_in(model, attribute):
+    """What the product in a branch reads."""
+    node = next(n for n in model.to_onnx().graph.node if n.op_type == "If")
+    graph = next(a.g for a in node.attribute if a.name == attribute)
+    assert [n.op_type for n in graph.node][-2:] == ["DequantizeLinear", "MatMul"]
+    return graph.node[-1].input[0]
+
+
+@pytest.mark.parametrize("before", [[], [helper.make_node("Tanh", ["h"], ["k"], name="tanh")]])
+def test_a_branch_that_no_sample_takes(before, tmp_path):
+    feeds = [
+        {"x": RNG.standard_normal((2, 64)).astype(np.float32), "c": np.array(True)}
+        for _ in range(4)
+    ]
+    options = {"calib_cache": str(tmp_path / "cache.json")}
+    told = (
+        "float: MatMul 'never': calibration never reached it; its weights are integers all the same"
+    )
+    for _ in range(2):  # computed, then from the cache
+        small = dwindle.quantize(branches(before), feeds, **options)
+        assert told in notes(small)
+        rounded = {n.output[0] for n in small.to_onnx().graph.node if "Dequantize" in n.op_type}
+        assert read_in(small, "then_branch") in rounded
+        assert read_in(small, "else_branch") == ("k" if before else "h")
+
+
+def test_weights_that_a_float_node_reads_too_are_not_stored_twice():
+    model = model_of(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["h"], name="both"),
+            helper.make_node("Mul", ["w", "s"], ["ws"], name="scaled"),
+            helper.make_node("ReduceMax", ["ws"], ["m"], name="most", axes=[0], keepdims=0),
+            helper.make_node("Add", ["h", "m"], ["a"], name="sum"),
+            helper.make_node("MatMul", ["a", "v"], ["y"], name="alone"),
+        ],
+        [value("x", ["N", 256]), value("s", [])],
+        [weights("w", 256, 256), weights("v", 256, 48)],
+    )
+    feeds = [
+        {"x": RNG.standard_normal((2, 256)).astype(np.float32), "s": np.float32(i)}
+        for i in range(4)
+    ]
+    reason = (
+        "Mul 'scaled' reads its weights in float: integers beside them would only add to the file"
+    )
+    for small in (dwindle.quantize(model, feeds), dwindle.quantize(model, activations="none")):
+        assert f"float: MatMul 'both': {reason}" in notes(small)
+        assert len(small.to_bytes()) < len(model.SerializeToString()) - 30_000
+
+
+def test_outputs_that_keep_too_little_are_told():
+    """Noise of all layers adds up: none of them is to blame."""
+    nodes, constants = [], []
+    for i in range(60):
+        nodes.append(helper.make_node("MatMul", [f"x{i}", f"w{i}"], [f"p{i}"], name=f"p{i}"))
+        nodes.append(helper.make_node("Tanh", [f"p{i}"], [f"t{i}"], name=f"t{i}"))
+        end = "y" if i == 59 else f"x{i + 1}"
+        nodes.append(helper.make_node("Mul", [f"t{i}", "two"], [end], name=f"m{i}"))
+        constants.append(weights(f"w{i}", 64, 64))
+    constants.append(numpy_helper.from_array(np.float32(2), "two"))
+    model = model_of(nodes, [value("x0", ["N", 64])], constants)
+    feeds = [{"x0": RNG.standard_normal((2, 64)).astype(np.float32)} for _ in range(4)]
+    small = dwindle.quantize(model, feeds)
+    told = [note for note in notes(small) if note.startswith("output 'y' keeps")]
+    kept = small.quality["outputs"][0]["sqnr_db"]
+    assert bool(told) == (kept < 20)
+    assert kept < 20, "the model is meant to be too chaotic for 8 bits"
+    assert "less than the 20 of min-output-sqnr" in told[0]
+    exact = dwindle.quantize(model, feeds, min_output_sqnr=-100.0)
+    assert not [note for note in notes(exact) if note.startswith("output 'y' keeps")]
+
+
+def test_a_selection_of_nothing_is_told():
+    model = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")],
+        [value("x", ["N", 8])],
+        [weights("w", 8, 8)],
+    )
+    feeds = [{"x": np.ones((1, 8), np.float32)}]
+    for options in ({}, {"activations": "none"}):
+        small = dwindle.quantize(model, feeds, exclude=["fc"], **options)
+        assert any(note.startswith("nothing is quantized") for note in notes(small))
+
+
+def test_a_small_file_that_grows_is_told():
+    model = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")],
+        [value("x", ["N", 4])],
+        [weights("w", 4, 4)],
+    )
+    small = dwindle.quantize(model, [{"x": np.ones((1, 4), np.float32)}])
+    before, after = len(model.SerializeToString()), len(small.to_bytes())
+    assert after > before
+    assert f"the file takes {after} bytes, more than the {before} that it had" in " ".join(
+        notes(small)
+    )
