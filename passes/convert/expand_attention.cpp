@@ -21,7 +21,7 @@
 #include "core/ops/infer.h"
 #include "passes/convert/attention_mask.h"
 #include "passes/convert/passes.h"
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 #include "passes/simplify/rewrite.h"
 
 namespace dwindle::passes {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 #include "passes/simplify/rewrite.h"
 
 namespace dwindle::passes {

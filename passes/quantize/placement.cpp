@@ -6,7 +6,7 @@
 #include <span>
 
 #include "core/support/file.h"
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {

@@ -18,8 +18,8 @@
 
 #include "core/ops/infer.h"
 #include "core/support/error.h"
+#include "passes/node_names.h"
 #include "passes/quantize/calib_cache.h"
-#include "passes/quantize/node_names.h"
 #include "passes/quantize/node_sqnr.h"
 #include "passes/quantize/passes.h"
 #include "passes/quantize/quantized.h"

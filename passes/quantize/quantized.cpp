@@ -1,7 +1,7 @@
 #include "passes/quantize/quantized.h"
 
 #include "core/support/error.h"
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {

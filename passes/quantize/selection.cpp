@@ -6,7 +6,7 @@
 
 #include "core/support/error.h"
 #include "core/support/nearest.h"
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {

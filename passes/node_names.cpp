@@ -1,4 +1,4 @@
-#include "passes/quantize/node_names.h"
+#include "passes/node_names.h"
 
 #include <fnmatch.h>
 
