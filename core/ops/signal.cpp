@@ -179,6 +179,7 @@ void dft(KernelContext& c, int opset) {
   shape[axis] = kept;
   shape.back() = 2;
   T* to = c.output(0, in.dtype(), shape).template mutable_data<T>();
+  if (element_count(shape) == 0) return;
   const T* from = in.data<T>();
   const int64_t parts = dims.back();
   const int64_t inner = row_major_strides(dims)[axis] / parts;
@@ -217,11 +218,18 @@ struct Frames {
   int64_t length, step, count, bins;
 };
 
+// [batch, length] is taken for [batch, length, 1]: exporters of PyTorch write real signals so, and
+// ONNX Runtime runs them.
+Dims signal_dims(Dims given) {
+  if (given.size() == 2) given.push_back(1);
+  return given;
+}
+
 template <typename Context>
 std::optional<Frames> frames_of(const Context& c, const Dims& signal,
                                 const std::optional<Dims>& window) {
   if (signal.size() != 3 || signal[2] < 1 || signal[2] > 2) {
-    c.fail("the signal must be [batch, length, 1 or 2]");
+    c.fail("the signal must be [batch, length] or [batch, length, 1 or 2]");
   }
   const auto step = one_integer(c, 1);
   std::optional<int64_t> length;
@@ -239,15 +247,16 @@ std::optional<Frames> frames_of(const Context& c, const Dims& signal,
 
 void infer_stft(InferContext& c) {
   Shape out = {Dim(), Dim(), Dim(), Dim(2)};
-  const auto signal = c.dims(0);
-  const auto frames = signal ? frames_of(c, *signal, c.dims(2)) : std::nullopt;
-  if (frames) out = {(*signal)[0], frames->count, frames->bins, 2};
+  const auto given = c.dims(0);
+  const Dims signal = given ? signal_dims(*given) : Dims();
+  const auto frames = given ? frames_of(c, signal, c.dims(2)) : std::nullopt;
+  if (frames) out = {signal[0], frames->count, frames->bins, 2};
   c.set_output(0, c.dtype(0), std::move(out));
 }
 
 template <typename T>
 void stft(KernelContext& c) {
-  const Dims& signal = c.input(0).shape();
+  const Dims signal = signal_dims(c.input(0).shape());
   const auto window = c.has_input(2) ? std::optional(c.input(2).shape()) : std::optional<Dims>();
   const auto frames = frames_of(c, signal, window);
   if (!frames) c.fail("neither a window nor frame_length is given");
