@@ -28,9 +28,9 @@ class QuantLayout {
                    [&](int64_t begin, int64_t end) { run(begin, int64_t{0}, end - begin); });
       return;
     }
-    const int64_t grain = std::max<int64_t>(1, kElementGrain / std::max<int64_t>(length_, 1));
+    if (inner_ == 0 || extent_ == 0) return;  // the length of a run may be 0 there
+    const int64_t grain = std::max<int64_t>(1, kElementGrain / length_);
     const int64_t runs_per_outer = along_inner_ ? extent_ : (extent_ + length_ - 1) / length_;
-    if (inner_ == 0 || extent_ == 0) return;
     parallel_for(outer_ * runs_per_outer, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t o = i / runs_per_outer, r = i % runs_per_outer;

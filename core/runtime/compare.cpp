@@ -136,12 +136,12 @@ int64_t batch_of(const Feed& feed) {
     if (batch >= 0 && tensor.shape()[0] != batch) return 1;
     batch = tensor.shape()[0];
   }
-  return std::max<int64_t>(batch, 1);
+  return batch < 0 ? 1 : batch;
 }
 
 std::vector<Feed> split_samples(const Feed& feed, int64_t most) {
   const int64_t batch = batch_of(feed);
-  if (!feed.divisible || batch == 1 || feed.samples > batch) return {feed};
+  if (!feed.divisible || batch <= 1 || feed.samples > batch) return {feed};
   if (most >= batch && feed.samples == batch) return {feed};
   std::vector<Feed> parts;
   for (int64_t begin = 0; begin < feed.samples; begin += most) {
@@ -197,7 +197,7 @@ std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Da
       }
       contender.comparison.add(reference, outputs);
     }
-    if (samples == 0 && options.latency_runs > 0) {
+    if (samples == 0 && feed->samples > 0 && options.latency_runs > 0) {
       measure_latency(contenders, split_samples(*feed)[0], options.latency_runs);
     }
     samples += feed->samples;

@@ -84,7 +84,7 @@ bool may_have_classes(const ValueType& type);
 // where it has not.
 Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch);
 
-// The extent of the first axis that all inputs of `feed` share, or 1.
+// The extent of the first axis that all inputs of `feed` share (0 where it holds no samples), or 1.
 int64_t batch_of(const Feed& feed);
 
 // The real samples of a feed in feeds of `most` samples at most, where the dataset put them

@@ -181,6 +181,7 @@ class Calibrator {
   }
 
   void take(const Feed& feed) {
+    if (feed.samples == 0) return;
     check_finite(feed, statistics_.samples);
     if (most_ == kAll) return run(feed);
     for (const Feed& part : split_samples(feed, most_)) run(part);
@@ -265,7 +266,7 @@ class Calibrator {
 }  // namespace
 
 void keep_first(const Feed& feed, std::vector<Feed>& kept) {
-  if (static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
+  if (feed.samples == 0 || static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
   for (Feed& sample : split_samples(feed)) {
     size_t bytes = 0;
     for (const auto& [name, tensor] : sample.inputs) bytes += tensor.nbytes();
@@ -289,7 +290,7 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
                        static_cast<size_t>(data.size()));
     }
   }
-  if (statistics.samples == 0) throw BadData("calibration: the data has no samples");
+  if (statistics.samples == 0) throw BadData("the calibration data has no samples");
   calibrator.close();
   return statistics;
 }

@@ -28,6 +28,13 @@ bool is_float_constant(const Value* value) {
   return is_float_tensor(value) && value->constant() != nullptr;
 }
 
+constexpr const char* kEmptyWeights = "its weights have no elements";
+
+// There is nothing to make smaller, and ONNX Runtime loads no products of such integers.
+bool is_empty_constant(const Value* value) {
+  return is_float_constant(value) && value->constant()->size() == 0;
+}
+
 // An infinite operand (the mask of an attention) has no integer that stands for it.
 bool holds_infinity(const Value* value) {
   if (!is_float_constant(value)) return false;
@@ -102,6 +109,10 @@ class Placer {
   void store_weights(Node* node, const QuantRule& rule) {
     for (int input : rule.weight_inputs) {
       if (input < 0 || !is_float_constant(node->input(static_cast<size_t>(input)))) continue;
+      if (is_empty_constant(node->input(static_cast<size_t>(input)))) {
+        reasons_[node] = kEmptyWeights;
+        continue;
+      }
       // A table of what is added to scores may hold infinities.
       if (node->is("Gather") && holds_infinity(node->input(0))) {
         reasons_[node] = "its table '" + node->input(0)->name() + "' holds an infinity";
@@ -116,6 +127,10 @@ class Placer {
   void quantize_weighted(Node* node, const QuantRule& rule) {
     Value* weights = node->input(static_cast<size_t>(rule.weight_inputs[0]));
     if (!is_float_tensor(node->input(0)) || !is_float_tensor(weights)) return;
+    if (is_empty_constant(weights)) {
+      reasons_[node] = kEmptyWeights;
+      return;
+    }
     mark(node->input(0));
     store_weights(node, rule);
     if (weights->constant() == nullptr) mark(weights);

@@ -35,7 +35,7 @@ class KeepingDataset : public Dataset {
       throw;
     }
     if (feed) samples_ += feed->samples;
-    if (feed && kept_samples_ < wanted_) keep(*feed);
+    if (feed && feed->samples > 0 && kept_samples_ < wanted_) keep(*feed);
     return feed;
   }
   bool rewind() override {

@@ -93,5 +93,27 @@ TEST(QuantizeTest, EmptyTensors) {
   EXPECT_EQ(q.shape(), (Dims{0, 3}));
 }
 
+TEST(QuantizeTest, AxesOfNothing) {
+  struct Case {
+    Dims shape, scale;
+    int64_t axis, block_size;
+  };
+  const Case cases[] = {
+      {{5, 0}, {0}, 1, 0},    {{0, 5}, {0}, 0, 0},    {{5, 0}, {5}, 0, 0},    {{0}, {0}, 0, 0},
+      {{5, 0}, {5, 0}, 1, 2}, {{5, 0}, {3, 0}, 0, 2}, {{0, 5}, {0, 3}, 1, 2},
+  };
+  for (const Case& c : cases) {
+    const Tensor scale = Tensor::zeros(DType::kFloat, c.scale);
+    for (const bool quantizes : {true, false}) {
+      OpCase op{quantizes ? "QuantizeLinear" : "DequantizeLinear", {}};
+      op.inputs = {Tensor::zeros(quantizes ? DType::kFloat : DType::kInt8, c.shape), scale,
+                   Tensor::zeros(DType::kInt8, c.scale)};
+      op.ints = {{"axis", c.axis}, {"block_size", c.block_size}};
+      EXPECT_EQ(run_op1(op).shape(), c.shape)
+          << op.type << to_string(c.shape) << " axis " << c.axis << " blocks of " << c.block_size;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dwindle

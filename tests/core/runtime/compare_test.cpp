@@ -68,5 +68,12 @@ TEST(SplitSamples, KeepsAsManyTogetherAsWanted) {
   EXPECT_EQ(split_samples(feed, 5).size(), 1u);
 }
 
+TEST(SplitSamples, BatchesOfNothingHoldNoSamples) {
+  Feed feed{{{"x", of({0, 1}, {})}}, {}, 0};
+  feed.divisible = true;
+  EXPECT_EQ(batch_of(feed), 0);
+  EXPECT_EQ(split_samples(feed).size(), 1u);
+}
+
 }  // namespace
 }  // namespace dwindle::testing
