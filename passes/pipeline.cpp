@@ -12,10 +12,11 @@
 namespace dwindle::passes {
 namespace {
 
-std::string blame(const Recipe& recipe, size_t failed) {
-  std::string text = "pass '" + recipe.steps[failed].pass + "'";
-  for (size_t i = 0; i < failed; ++i) text += (i == 0 ? " (after " : ", ") + recipe.steps[i].pass;
-  return text + (failed > 0 ? "): " : ": ");
+// The message, then where it arose: what is wrong concerns more people than which pass met it.
+std::string blamed(const std::exception& error, const Recipe& recipe, size_t failed) {
+  std::string text = std::string(error.what()) + " (in pass '" + recipe.steps[failed].pass + "'";
+  if (failed > 0) text += ", after '" + recipe.steps[failed - 1].pass + "'";
+  return text + ")";
 }
 
 // All passes before the first runs, so that a bad option costs no work.
@@ -54,21 +55,21 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
       report.result = passes[i]->run(model, context);
       if (options.verify && report.result.changed) verify(model);
     } catch (const BadModel& error) {
-      throw BadModel(blame(recipe, i) + error.what());
+      throw BadModel(blamed(error, recipe, i));
     } catch (const BadData& error) {
-      throw BadData(blame(recipe, i) + error.what());
+      throw BadData(blamed(error, recipe, i));
     } catch (const BadOption& error) {
       // The passes before have no part in it.
       throw BadOption("pass '" + step.pass + "': " + error.what());
     } catch (const Unsupported& error) {
-      throw Unsupported(blame(recipe, i) + error.what());
+      throw Unsupported(blamed(error, recipe, i));
     } catch (const IoError& error) {
-      throw IoError(blame(recipe, i) + error.what());
+      throw IoError(blamed(error, recipe, i));
     } catch (const Error& error) {
-      throw Error(blame(recipe, i) + error.what());
+      throw Error(blamed(error, recipe, i));
     } catch (const std::logic_error& error) {
       // A defect of the pass: no more of it should reach a file than of an invalid model.
-      throw Error(blame(recipe, i) + error.what());
+      throw Error(blamed(error, recipe, i));
     }
     report.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (options.print != nullptr && report.result.changed) {

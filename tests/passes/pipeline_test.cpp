@@ -32,7 +32,7 @@ TEST(Pipeline, ReportsEachPassAndPrintsTheChanged) {
   EXPECT_NE(printed.str().find("# after drop-identities"), std::string::npos);
 }
 
-TEST(Pipeline, NamesThePassAndThoseBefore) {
+TEST(Pipeline, SaysWhatIsWrongThenInWhichPass) {
   Model model = testing::make_model([](testing::GraphBuilder& b) {
     Value* x = b.input("x", {2, 3});
     b.output(b.node("y", "Add", {x, b.floats("k", {4}, {1, 2, 3, 4})}));
@@ -44,9 +44,8 @@ TEST(Pipeline, NamesThePassAndThoseBefore) {
     FAIL() << "no error";
   } catch (const BadModel& error) {
     const std::string what = error.what();
-    EXPECT_EQ(what.find("pass 'infer-shapes' (after merge-pad, drop-identities): Add node 'sum'"),
-              0u)
-        << what;
+    EXPECT_EQ(what.find("Add node 'sum'"), 0u) << what;
+    EXPECT_TRUE(what.ends_with(" (in pass 'infer-shapes', after 'drop-identities')")) << what;
   }
 }
 
