@@ -1,5 +1,6 @@
 #include "passes/recipe.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
@@ -32,6 +33,12 @@ OptionValue option_from(const Json& json, const std::string& pass, const std::st
                   "' must be a bool, a number, a string or a list of strings, not " + json.dump());
 }
 
+// block_size, as Python has it, is block-size.
+std::string option_name(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
 Step step_from(const Json& json, size_t index) {
   const std::string place = "recipe: step " + std::to_string(index + 1);
   Step step;
@@ -43,7 +50,11 @@ Step step_from(const Json& json, size_t index) {
     }
     step.pass = json["pass"].get<std::string>();
     for (const auto& [name, value] : json.items()) {
-      if (name != "pass") step.options.emplace(name, option_from(value, step.pass, name));
+      if (name == "pass") continue;
+      const OptionValue option = option_from(value, step.pass, name);
+      if (!step.options.emplace(option_name(name), option).second) {
+        throw BadOption(place + ": option '" + option_name(name) + "' is given twice");
+      }
     }
   } else {
     throw BadOption(place + " must be the name of a pass or an object, not " + json.dump());

@@ -20,7 +20,8 @@ struct Recipe {
 };
 
 // JSON: {"passes": ["fold-constants", {"pass": "quantize-static", "per-tensor": true}]}, or the
-// bare list. Raises BadOption with the place of a syntax error, or for unknown passes and options.
+// bare list. An "_" in the name of an option stands for "-". Raises BadOption with the place of a
+// syntax error, or for unknown passes and options.
 Recipe parse_recipe(std::string_view json);
 std::string to_json(const Recipe& recipe);
 

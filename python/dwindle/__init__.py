@@ -122,8 +122,8 @@ def run_recipe(
     """Run the passes of a recipe in order.
 
     `recipe` is a list of pass names and of dicts {"pass": name, option: value}, such a list under
-    the key "passes" of a dict, or the path of a JSON file of either. Raises BadOption for unknown
-    passes and options. With `calib`, the result is run beside the original on that data (see its
+    the key "passes" of a dict, or the path of a JSON file of either. Options are spelled as
+    `passes()` lists them, or with "_" for "-". Raises BadOption for unknown passes and options. With `calib`, the result is run beside the original on that data (see its
     `quality`); without, and with `check`, on random inputs (see its `proof`).
     """
     if isinstance(recipe, (str, _os.PathLike)):

@@ -26,6 +26,14 @@ TEST(Recipe, ReadsNamesAndObjects) {
   EXPECT_EQ(parse_recipe(R"(["merge-pad"])").steps.size(), 1u);
 }
 
+TEST(Recipe, TakesBothSpellingsOfOptions) {
+  const Recipe recipe = parse_recipe(R"([{"pass": "fold-constants", "size_cap": 7}])");
+  EXPECT_EQ(recipe.steps[0].options.at("size-cap"), OptionValue(int64_t{7}));
+  EXPECT_EQ(recipe.steps[0].options.size(), 1u);
+  EXPECT_EQ(failure(R"([{"pass": "fold-constants", "size_cap": 7, "size-cap": 8}])"),
+            "recipe: step 1: option 'size-cap' is given twice");
+}
+
 TEST(Recipe, SaysWhatIsWrongAndWhere) {
   EXPECT_NE(failure("[\"merge-pad\",").find("line 1, column"), std::string::npos);
   EXPECT_EQ(failure(R"(["merge-pad", "merge-pat"])"),
