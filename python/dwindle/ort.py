@@ -134,6 +134,12 @@ def _strided(reader: Any, stride: int) -> Iterator[dict[str, Any]]:
         yield from iter(reader.get_next, None)
 
 
+def _can_rewind(data: Any) -> bool:
+    if hasattr(data, "get_next"):
+        return hasattr(data, "rewind")
+    return not isinstance(data, Iterator)
+
+
 def _calibration(method: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     """The options that say how ranges follow from data."""
     if method not in _METHODS:
@@ -240,10 +246,22 @@ def quantize_static(
     options["include"] = _literal(nodes_to_quantize)
     options["exclude"] = _literal(nodes_to_exclude)
     notes = list(_not_followed(weight_type, reduce_range, extra))
-    if calibration_providers not in (None, ["CPUExecutionProvider"]):
+    if list(calibration_providers or ()) not in ([], ["CPUExecutionProvider"]):
         notes.append("calibration_providers are not used: calibration runs on the CPU")
-    if calibration_cache_path is not None:
-        notes.append("calibration_cache_path is not used: calibration runs anew")
+    data = calibration_data_reader
+    if extra.get("CalibStridedMinMax"):
+        data = _strided(data, int(extra["CalibStridedMinMax"]))
+    if calibration_cache_path is not None and _can_rewind(data):
+        options["calib_cache"] = os.fspath(calibration_cache_path)
+        notes.append(
+            "calibration_cache_path: the file has a format of Dwindle's own and is made anew where "
+            "the model, the data or the options change"
+        )
+    elif calibration_cache_path is not None:
+        notes.append(
+            "calibration_cache_path is not used: the data is read once more for it, which needs a "
+            "rewind() of the reader, and no CalibStridedMinMax"
+        )
     for note in notes:
         warnings.warn(f"quantize_static: {note}", stacklevel=2)
     model = model_input
@@ -255,9 +273,6 @@ def quantize_static(
         # Such lists name what a script knows of, not what a model holds.
         held = [op for op in op_types_to_quantize if op in _dwindle.op_types(model)]
         options["op_types"] = held or list(op_types_to_quantize)
-    data = calibration_data_reader
-    if extra.get("CalibStridedMinMax"):
-        data = _strided(data, int(extra["CalibStridedMinMax"]))
     result = _dwindle.quantize(model, data, options, {}, None, None)
     result.save(model_output, external_data="always" if use_external_data_format else "auto")
     return result

@@ -309,8 +309,55 @@ def test_what_is_not_followed_warns_where_it_was_asked_for(tmp_path, arguments, 
     assert caught[0].filename == __file__
 
 
-def test_options_that_ask_for_nothing_are_silent(tmp_path):
-    extra = {"WeightSymmetric": True, "DedicatedQDQPair": False, "EnableSubgraph": True}
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {
+            "extra_options": {
+                "WeightSymmetric": True,
+                "DedicatedQDQPair": False,
+                "EnableSubgraph": True,
+            }
+        },
+        {"calibration_providers": ["CPUExecutionProvider"]},
+        {"calibration_providers": ("CPUExecutionProvider",)},
+        {"calibration_providers": []},
+    ],
+    ids=str,
+)
+def test_options_that_ask_for_nothing_are_silent(tmp_path, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours(tmp_path, extra_options=extra)
+        ours(tmp_path, **arguments)
+
+
+def test_the_calibration_cache_is_ours(tmp_path):
+    cache = tmp_path / "calibration.cache"
+
+    class Reader(peer.CalibrationDataReader):
+        def __init__(self):
+            self.rewind()
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+        def rewind(self):
+            self.feeds = iter(FEEDS)
+
+    def quantize(reader):
+        with pytest.warns(UserWarning, match="calibration_cache_path") as caught:
+            small = dwindle.quantize_static(
+                make_classifier(), tmp_path / "out.onnx", reader, calibration_cache_path=cache
+            )
+        notes = [note for report in small.report for note in report["notes"]]
+        return str(caught[0].message), [note for note in notes if str(cache) in note]
+
+    once = reader_of(peer.CalibrationDataReader, FEEDS)
+    message, notes = quantize(once)
+    assert "rewind" in message
+    assert not notes
+    assert not cache.exists()
+    message, notes = quantize(Reader())
+    assert "format of Dwindle's own" in message
+    assert notes == [f"calibration is kept in {cache}"]
+    assert quantize(Reader())[1] == [f"calibration is that of {cache}"]
