@@ -91,7 +91,9 @@ class Session {
         Value* value = graph.find(name);
         if (value == nullptr || type != "tensor(float)") continue;
         value->type.dtype = DType::kFloat;
-        if (shape && !value->type.shape) value->type.shape = to_shape(*shape);
+        // An empty list stands for a scalar and for a shape of unknown rank alike.
+        const bool known = shape && !shape->empty();
+        if (known && !value->type.shape) value->type.shape = to_shape(*shape);
       }
     });
   }
@@ -115,18 +117,19 @@ class Session {
 
 class OnnxRuntimeExecutor : public Executor {
  public:
-  explicit OnnxRuntimeExecutor(const Model& model) : model_(model) {}
+  // `refused`: what FloatExecutor said. It is put into `told` where ONNX Runtime takes the model.
+  OnnxRuntimeExecutor(const Model& model, std::string refused, std::shared_ptr<std::string> told)
+      : model_(model), refused_(std::move(refused)), told_(std::move(told)) {}
 
   TensorMap run(const TensorMap& feeds) override {
     for (const Value* input : model_.graph->inputs()) {
       auto fed = feeds.find(input->name());
       if (fed != feeds.end()) check_feed(*input, fed->second);
     }
-    if (!session_) session_ = std::make_unique<Session>(model_, computed_);
     std::vector<std::string> names;
     for (const Value* output : model_.graph->outputs()) names.push_back(output->name());
     for (const Value* value : computed_) names.push_back(value->name());
-    const std::vector<Tensor> tensors = session_->run(names, feeds);
+    const std::vector<Tensor> tensors = run_session(names, feeds);
     TensorMap outputs, all;
     for (size_t i = 0; i < names.size(); ++i) {
       if (i < model_.graph->outputs().size()) outputs.emplace(names[i], tensors[i]);
@@ -164,7 +167,20 @@ class OnnxRuntimeExecutor : public Executor {
   }
 
  private:
+  std::vector<Tensor> run_session(const std::vector<std::string>& names, const TensorMap& feeds) {
+    try {
+      if (!session_) session_ = std::make_unique<Session>(model_, computed_);
+      std::vector<Tensor> tensors = session_->run(names, feeds);
+      if (told_->empty()) *told_ = refused_;
+      return tensors;
+    } catch (const Error& error) {
+      throw Unsupported(refused_ + "; " + error.what());
+    }
+  }
+
   const Model& model_;
+  const std::string refused_;
+  const std::shared_ptr<std::string> told_;
   std::unique_ptr<Session> session_;
   std::vector<const Value*> watched_;   // in the order in which they are computed
   std::vector<const Value*> computed_;  // of these, the ones that are no inputs or outputs
@@ -174,15 +190,14 @@ class OnnxRuntimeExecutor : public Executor {
 }  // namespace
 
 MakeExecutor OnnxRuntimeFallback::executors() {
-  return [refused = refused_](const Model& model) -> std::unique_ptr<Executor> {
+  return [told = refused_](const Model& model) -> std::unique_ptr<Executor> {
     return std::make_unique<FallbackExecutor>(
-        model, [refused](const Model& whole, const std::string& what) {
+        model, [told](const Model& whole, const std::string& what) {
           const bool available = guarded([] { return helper().attr("available")().cast<bool>(); });
           if (!available) {
             throw Unsupported(what + ". Where onnxruntime is installed, it runs such models");
           }
-          if (refused->empty()) *refused = what;
-          return std::make_unique<OnnxRuntimeExecutor>(whole);
+          return std::make_unique<OnnxRuntimeExecutor>(whole, what, told);
         });
   };
 }
@@ -205,7 +220,12 @@ void OnnxRuntimeFallback::complete_types(Model& model) {
       }
     }
   }
-  if (!unknown.empty()) Session(typed, unknown).tell_types(*model.graph);
+  if (unknown.empty()) return;
+  try {
+    Session(typed, unknown).tell_types(*model.graph);
+  } catch (const Error&) {
+    // Where the model must run, the executor says what both have against it.
+  }
 }
 
 std::string OnnxRuntimeFallback::note() const {

@@ -12,13 +12,15 @@ namespace dwindle {
 
 // Makes executors that run in FloatExecutor as long as that can, then in ONNX Runtime, and
 // remembers whether any had to. Without onnxruntime they raise Unsupported, which says that it
-// would help. One for each call from Python; to be used without the GIL.
+// would help; where ONNX Runtime refuses, too, Unsupported says what both have against it. One for
+// each call from Python; to be used without the GIL.
 class OnnxRuntimeFallback {
  public:
   MakeExecutor executors();
 
   // Where FloatExecutor cannot run `model`: asks ONNX Runtime for the types of values that
-  // inference does not know, since only values of known types are quantized.
+  // inference does not know, since only values of known types are quantized. Where ONNX Runtime
+  // refuses the model, they stay unknown.
   void complete_types(Model& model);
 
   // Says what ONNX Runtime did, as a note in `reports` (of the pass that took data, or the last)

@@ -153,6 +153,9 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
                  : passes::run_without_data(result, recipe, proof, &reporter, fallback.executors());
   }
   fallback.tell(proven.passes);
+  if (!proven.unproven.empty() && !proven.passes.empty()) {
+    proven.passes.back().result.notes.push_back("not run beside the original: " + proven.unproven);
+  }
   if (!proven.within_bound) {
     throw BoundMissed(
         fmt::format("the top class changes in {:.2f} % of the samples, more than the "

@@ -201,8 +201,48 @@ def test_without_onnx_runtime_the_error_says_that_it_would_help(monkeypatch):
 def test_what_onnx_runtime_refuses_is_an_error():
     model = two_layers(domain="nobody.knows")
     model.opset_import.append(helper.make_opsetid("nobody.knows", 1))
-    with pytest.raises(dwindle.Error, match="ONNX Runtime: .*nobody.knows"):
-        dwindle.quantize(model, {"x": data(8, 16)})
+    both = "no kernel for nobody.knows.Gelu.*; ONNX Runtime: .*nobody.knows"
+    for options in ({}, {"activations": "none"}):
+        with pytest.raises(dwindle.Unsupported, match=both):
+            dwindle.quantize(model, {"x": data(8, 16)}, **options)
+    with pytest.raises(dwindle.Unsupported, match=both):
+        dwindle.simplify(model)
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_weights_alone_need_nobody_who_runs_the_model(monkeypatch, available):
+    monkeypatch.setattr(_onnxruntime, "available", lambda: available)
+    model = two_layers(domain="nobody.knows")
+    model.opset_import.append(helper.make_opsetid("nobody.knows", 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nobody ran it
+        small = dwindle.quantize(model, activations="none")
+    assert quantized_weighted(small.to_onnx()) == ["first", "second"]
+    assert small.quality is None
+    reasons = [note for note in notes(small) if note.startswith("not run beside the original: ")]
+    assert len(reasons) == 1
+    assert "no kernel for nobody.knows.Gelu" in reasons[0]
+    assert ("; ONNX Runtime: " in reasons[0]) == available
+
+
+def test_an_unknown_rank_is_no_scalar():
+    """ONNX Runtime lists the extents of both as []; the ops behind a sequence have no rank."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], "first"),
+        helper.make_node("SequenceConstruct", ["a", "x"], ["s"]),
+        helper.make_node("ConcatFromSequence", ["s"], ["b"], axis=1),
+        helper.make_node("Shape", ["b"], ["shape"]),
+        helper.make_node("Size", ["shape"], ["rank"]),
+        helper.make_node("Cast", ["rank"], ["factor"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["b", "factor"], ["y"]),
+    ]
+    model, x = make(nodes, {"w": weights(16, 32)}, ["N", 16]), data(4, 16)
+    for options in ({}, {"activations": "none"}):
+        with pytest.warns(UserWarning, match="ONNX Runtime ran the model"):
+            small = dwindle.quantize(model, {"x": x}, **options)
+        assert sqnr(run(model, x), run(small.to_onnx(), x)) > 30
+        output = small.to_onnx().graph.output[0].type.tensor_type
+        assert not output.HasField("shape") or len(output.shape.dim) == 2
 
 
 def test_feeds_that_do_not_fit_are_bad_data():
