@@ -22,8 +22,8 @@ struct PassReport {
 };
 
 // Runs the recipe's passes in order, once the options of all have been checked (BadOption). An
-// error names the pass, the passes before it, and what the pass says of the node. The model is then
-// in an unspecified but destructible state.
+// error says what the pass says of the node, then names the pass and the one before it. The model
+// is then in an unspecified but destructible state.
 std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassContext& context,
                                    const PipelineOptions& options = {});
 

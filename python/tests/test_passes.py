@@ -99,6 +99,10 @@ def test_recipes(classifier, tmp_path, calib_path):
         classifier, [*recipe, {"pass": "quantize-static", "per-tensor": True}], calib_path
     )
     assert calibrated.quality is not None
+    spelled = dwindle.run_recipe(
+        classifier, [*recipe, {"pass": "quantize-static", "per_tensor": True}], calib_path
+    )
+    assert spelled.to_bytes() == calibrated.to_bytes()
     with pytest.raises(dwindle.BadOption, match="did you mean 'fold-constants'"):
         dwindle.run_recipe(classifier, ["fold-constant"])
     with pytest.raises(dwindle.BadOption, match="calibration"):
