@@ -53,6 +53,7 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
     const auto start = Clock::now();
     try {
       report.result = passes[i]->run(model, context);
+      if (step.implied && !report.result.changed) report.result.notes.clear();
       if (options.verify && report.result.changed) verify(model);
     } catch (const BadModel& error) {
       throw BadModel(blamed(error, recipe, i));

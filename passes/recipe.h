@@ -13,6 +13,9 @@ namespace dwindle::passes {
 struct Step {
   std::string pass;
   std::map<std::string, OptionValue> options;
+  // Whether nobody asked for it: a verb has it in case it is needed, and where it changes nothing,
+  // there is nothing to note.
+  bool implied = false;
 };
 
 struct Recipe {

@@ -65,7 +65,7 @@ Action declare_quantize(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   add_paths(app, arguments->paths);
   add_data_flags(app, arguments->data, "--calib", false);
-  arguments->flags.add(app, passes::find_pass("quantize-static"));
+  arguments->flags.add(app, passes::quantize_verb_row());
   app.add_option("--max-drop", arguments->proof.max_drop,
                  "Largest share (0 to 1) of the samples whose top class may change; more is exit "
                  "code 3, and nothing is written. For models with classes: an output with one axis "

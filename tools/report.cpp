@@ -101,7 +101,10 @@ void print_passes(const std::vector<passes::PassReport>& reports) {
     for (const auto& [what, count] : report.result.counts) {
       if (count != 0) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, what);
     }
-    if (report.result.changed) fmt::print("{}: {}\n", report.pass, counts);
+    // What a pass did is in its counts or else in its notes.
+    if (report.result.changed && (!counts.empty() || report.result.notes.empty())) {
+      fmt::print("{}: {}\n", report.pass, counts.empty() ? "done" : counts);
+    }
     for (const std::string& note : report.result.notes) {
       fmt::print("{}: note: {}\n", report.pass, note);
     }

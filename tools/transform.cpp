@@ -70,9 +70,12 @@ void print_quality(const passes::Quality& quality) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const passes::NodeLoss& loss : quality.worst_nodes) {
-    if (loss.lost_db <= 0) continue;
-    rows.push_back({"  " + shortened(loss.node), loss.op, fmt::format("{:.1f} dB", loss.sqnr_db),
-                    fmt::format("{:.1f} dB lost", loss.lost_db)});
+    if (loss.lost_db.value_or(HUGE_VAL) <= 0) continue;
+    const std::string op = loss.rounded_for.empty() ? loss.op
+                                                    : fmt::format("{}, rounded for {}", loss.op,
+                                                                  shortened(loss.rounded_for));
+    rows.push_back({"  " + shortened(loss.node), op, fmt::format("{:.1f} dB", loss.sqnr_db),
+                    loss.lost_db ? fmt::format("{:.1f} dB lost", *loss.lost_db) : ""});
   }
   if (!rows.empty()) fmt::print("nodes that lose most:\n{}", format_table(rows));
 }

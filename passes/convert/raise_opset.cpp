@@ -56,6 +56,7 @@ class RaiseOpset : public Pass {
       rewritten += raise(model, *model.graph, *from, /*in_function=*/false);
       model.opsets[""] = target_;
       result.changed = true;
+      result.notes.push_back("opset " + std::to_string(*from) + " → " + std::to_string(target_));
     }
     for (Function& function : model.functions) {
       const auto from = older(function.opsets, target_);
@@ -64,7 +65,14 @@ class RaiseOpset : public Pass {
       function.opsets[""] = target_;
       result.changed = true;
     }
-    if (!result.changed) return result;
+    if (!result.changed) {
+      const auto imported = model.opsets.find("");
+      result.notes.push_back("nothing to raise to opset " + std::to_string(target_) +
+                             (imported == model.opsets.end()
+                                  ? std::string(": the model has none of ai.onnx")
+                                  : ": the model is of opset " + std::to_string(imported->second)));
+      return result;
+    }
     result.counts["nodes rewritten"] = rewritten;
     model.ir_version = std::max(model.ir_version, ir_version_of(target_));
     infer_shapes(model);

@@ -90,6 +90,7 @@ std::vector<std::pair<const Value*, int>> averaged_values(const Placement& place
   for (const WeightSite& site : placement.weights) {
     if (quant_rule(*site.node)->kind != QuantKind::kWeighted) continue;
     const Value* data = site.node->input(0);
+    if (data->constant() != nullptr) continue;
     if (known.insert(data).second) averaged.emplace_back(data, reduced_data_axis(*site.node));
   }
   return averaged;

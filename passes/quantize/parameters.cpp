@@ -27,8 +27,15 @@ int64_t output_channels(const WeightSite& site, const Tensor& weights) {
   return channels * (site.node->is("ConvTranspose") ? site.node->int_attribute("group", 1) : 1);
 }
 
+// Biases go with the columns of a product, of which a constant left operand has none.
+bool takes_bias(const WeightSite& site) {
+  const QuantRule& rule = *quant_rule(*site.node);
+  return rule.bias_input >= 0 && rule.weight_inputs[0] == site.input;
+}
+
 // The constant bias, one value an output channel; null where there is none of that form.
 const Tensor* bias_of(const WeightSite& site, const Tensor& weights) {
+  if (!takes_bias(site)) return nullptr;
   const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
   if (bias == nullptr || bias->rank() != 1) return nullptr;
   return bias->size() == output_channels(site, weights) ? bias : nullptr;
@@ -100,7 +107,7 @@ Parameters parameters_of(const WeightSite& site) {
   const Tensor* bias = bias_of(site, weights);
   Parameters parameters{weights, bias == nullptr ? std::nullopt : std::optional(*bias)};
   const int bias_input = quant_rule(node)->bias_input;
-  const bool room = bias_input >= 0 && node.input(static_cast<size_t>(bias_input)) == nullptr;
+  const bool room = takes_bias(site) && node.input(static_cast<size_t>(bias_input)) == nullptr;
   if (room && output_channels(site, weights) > 0) {
     parameters.bias = Tensor::zeros(DType::kFloat, {output_channels(site, weights)});
   }
@@ -188,7 +195,9 @@ void require_finite_parameters(const WeightSite& site) {
 
 void require_finite_bias(const WeightSite& site) {
   const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
-  if (bias != nullptr) require_finite(*site.node, *bias, "biases");
+  if (bias != nullptr && find_non_finite(*bias).nans > 0) {
+    require_finite(*site.node, *bias, "biases");
+  }
 }
 
 void require_sound_weights(const Model& model) {

@@ -57,8 +57,8 @@ IntegerBias quantize_bias(const Tensor& bias, const std::vector<float>& correcti
 // `bias` with `correction` (may be empty) added, in float.
 Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction);
 
-// Raises BadModel, naming the node and the element, where weights or biases hold a NaN or an
-// infinity.
+// Raises BadModel, naming the node and the element, where weights hold a NaN or an infinity, or
+// biases a NaN: an infinite bias is a mask.
 void require_finite_parameters(const WeightSite& site);
 void require_finite_bias(const WeightSite& site);
 

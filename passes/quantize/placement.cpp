@@ -15,15 +15,6 @@ bool is_float_tensor(const Value* value) {
   return value != nullptr && value->type.is_tensor() && value->type.dtype == DType::kFloat;
 }
 
-bool is_bias_add(const Node& add, const Value* product) {
-  if (!add.is("Add")) return false;
-  const Value* other = add.input(0) == product ? add.input(1) : add.input(0);
-  const Tensor* bias = other == nullptr ? nullptr : other->constant();
-  if (bias == nullptr || bias->dtype() != DType::kFloat) return false;
-  // A vector over the last axis; other shapes are no bias.
-  return bias->rank() >= 1 && bias->size() == bias->shape().back();
-}
-
 bool is_float_constant(const Value* value) {
   return is_float_tensor(value) && value->constant() != nullptr;
 }
@@ -50,6 +41,15 @@ bool holds_infinity(const Value* value) {
     left = left.subspan(part.size());
   }
   return false;
+}
+
+bool is_bias_add(const Node& add, const Value* product) {
+  if (!add.is("Add")) return false;
+  const Value* other = add.input(0) == product ? add.input(1) : add.input(0);
+  const Tensor* bias = other == nullptr ? nullptr : other->constant();
+  if (bias == nullptr || bias->dtype() != DType::kFloat) return false;
+  // A vector over the last axis; other shapes are no bias, nor is a mask.
+  return bias->rank() >= 1 && bias->size() == bias->shape().back() && !holds_infinity(other);
 }
 
 // Whether `small` is stretched along an axis of `large` where they meet in one node.
@@ -90,12 +90,12 @@ class Placer {
     const QuantRule* rule = quant_rule(*node);
     if (rule == nullptr || fused_.contains(node)) return;
     if (kept_.contains(node)) {
-      if (stored_.contains(node)) store_weights(node, *rule);
+      if (stored_.contains(node)) store_weights(node, stored_inputs(*node));
       return;
     }
     if (rule->kind == QuantKind::kHoldsWeights ||
         (rule->kind == QuantKind::kWeighted && !activations_)) {
-      store_weights(node, *rule);
+      store_weights(node, stored_inputs(*node));
       return;
     }
     if (!activations_ || !is_float_tensor(node->output())) return;
@@ -106,16 +106,19 @@ class Placer {
     }
   }
 
-  void store_weights(Node* node, const QuantRule& rule) {
-    for (int input : rule.weight_inputs) {
-      if (input < 0 || !is_float_constant(node->input(static_cast<size_t>(input)))) continue;
-      if (is_empty_constant(node->input(static_cast<size_t>(input)))) {
+  void store_weights(Node* node, const std::vector<int>& inputs) {
+    for (int input : inputs) {
+      const Value* weights = node->input(static_cast<size_t>(input));
+      if (!is_float_constant(weights)) continue;
+      if (is_empty_constant(weights)) {
         reasons_[node] = kEmptyWeights;
         continue;
       }
-      // A table of what is added to scores may hold infinities.
-      if (node->is("Gather") && holds_infinity(node->input(0))) {
-        reasons_[node] = "its table '" + node->input(0)->name() + "' holds an infinity";
+      // A table of what is added to scores may hold infinities, and so may other constants that are
+      // no weights of a layer.
+      if ((input == 0 || node->is("Einsum")) && holds_infinity(weights)) {
+        reasons_[node] = (node->op_type.starts_with("Gather") ? "its table '" : "its constant '") +
+                         weights->name() + "' holds an infinity";
         continue;
       }
       placement_.weights.push_back({node, input});
@@ -131,8 +134,13 @@ class Placer {
       reasons_[node] = kEmptyWeights;
       return;
     }
+    if (rule.bias_input >= 0 && holds_infinity(node->input(static_cast<size_t>(rule.bias_input)))) {
+      reasons_[node] = "its biases hold an infinity";
+      store_weights(node, {rule.weight_inputs[0]});
+      return;
+    }
     mark(node->input(0));
-    store_weights(node, rule);
+    store_weights(node, {rule.weight_inputs[0]});
     if (weights->constant() == nullptr) mark(weights);
     placement_.nodes.push_back(node);
     placement_.in_integers_.insert(node);
@@ -238,7 +246,7 @@ class Placer {
   void list_islands(const Graph& graph) {
     for (const Node* node : graph.nodes()) {
       // What a node with graphs in it does is told by the nodes in them.
-      const bool done = done_.contains(node) && !kept_.contains(node);
+      const bool done = done_.contains(node) && !kept_.contains(node) && !reasons_.contains(node);
       if (done || node->is("Constant") || !node->nested_graphs().empty()) continue;
       if (!is_float_tensor(node->output())) continue;
       const char* but =
@@ -252,6 +260,7 @@ class Placer {
     if (auto own = reasons_.find(&node); own != reasons_.end()) return own->second;
     const QuantRule* rule = quant_rule(node);
     if (rule == nullptr) return "no int8 form of " + node.op_type;
+    if (node.is("Einsum")) return "it sums over no matrix of float32 constants";
     if (rule->kind == QuantKind::kHoldsWeights) return "its weights are no float32 constants";
     if (!activations_) {
       return rule->kind == QuantKind::kWeighted ? "its weights are no float32 constants"

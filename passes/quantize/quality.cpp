@@ -1,10 +1,13 @@
 #include "passes/quantize/quality.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "core/quant/sqnr.h"
 #include "core/support/error.h"
+#include "passes/node_names.h"
+#include "passes/quantize/quant_rules.h"
 
 namespace dwindle::passes {
 namespace {
@@ -16,7 +19,50 @@ constexpr int64_t kInspectedSamples = 4;
 struct Pair {
   const Value* real;
   const Value* dequantized;
+  const Node* rounded_for;  // reads it in integers; null where it comes from integers itself
 };
+
+bool is_dequantized(const Value* value) {
+  return value != nullptr && value->producer() != nullptr &&
+         value->producer()->is("DequantizeLinear");
+}
+
+bool has_integer_weights(const Node& node) {
+  return std::ranges::any_of(node.inputs(), [](const Value* input) {
+    return is_dequantized(input) && input->producer()->input(0)->constant() != nullptr;
+  });
+}
+
+// Whether `node` of a quantized model works on integers. What lies behind a node that reads them
+// (a Relu, the Add of a bias) belongs to it.
+bool in_integers(const Node* node) {
+  for (int steps = 0; node != nullptr && steps < 3; ++steps) {
+    const QuantRule* rule = quant_rule(*node);
+    if (rule == nullptr) return false;
+    if (has_integer_weights(*node)) return true;
+    if (rule->kind == QuantKind::kHoldsWeights) return false;
+    if (rule->kind == QuantKind::kWeighted) {
+      return is_dequantized(node->input(0)) && is_dequantized(node->input(1));
+    }
+    size_t data = 0, integers = 0;
+    for (size_t i = 0; i < node->num_inputs(); ++i) {
+      if (i < 32 ? (rule->data_inputs >> i & 1) == 0 : rule->data_inputs != ~0u) continue;
+      ++data;
+      integers += is_dequantized(node->input(i)) ? 1 : 0;
+    }
+    if (data > 0 && integers == data) return true;
+    const bool tail = node->is("Relu") || node->is("Clip") || node->is("Add");
+    const Value* before = !tail || node->input(0) == nullptr ? nullptr : node->input(0);
+    if (before != nullptr && before->constant() != nullptr) before = node->input(1);
+    node = before == nullptr ? nullptr : before->producer();
+  }
+  return false;
+}
+
+// Rows of bytes are looked up and multiplied by their scales: Gather, Cast, Mul.
+bool is_lookup(const Node* real, const Node* quantized) {
+  return (real->is("Gather") || real->is("GatherND")) && quantized->is("Mul");
+}
 
 std::vector<Pair> paired_values(const Model& real, const Model& quantized) {
   std::vector<Pair> pairs;
@@ -27,9 +73,22 @@ std::vector<Pair> paired_values(const Model& real, const Model& quantized) {
     // A graph output keeps its name behind the pair; other values in front of it.
     const Value* match = real.graph->find(node->output()->name());
     if (match == nullptr) match = real.graph->find(q->input(0)->name());
-    if (match != nullptr) pairs.push_back({match, node->output()});
+    if (match == nullptr) continue;
+    const Node* made = q->input(0)->producer();
+    const bool lookup =
+        made != nullptr && match->producer() != nullptr && is_lookup(match->producer(), made);
+    const auto& readers = node->output()->uses();
+    const bool rounded = !lookup && !in_integers(made) && !readers.empty();
+    pairs.push_back({match, node->output(), rounded ? readers.front().node : nullptr});
   }
   return pairs;
+}
+
+constexpr double kMostDb = 100;  // that counts, where losses are put in order
+
+// The loss to order by: an exact input counts as one of kMostDb.
+double rank_of(const NodeLoss& loss) {
+  return loss.lost_db ? *loss.lost_db : kMostDb - loss.sqnr_db;
 }
 
 std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
@@ -39,8 +98,10 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
     const Node* node = pair.real->producer();
     if (node == nullptr || !sqnr.contains(pair.real)) continue;
     const double own = sqnr.at(pair.real).db();
+    // Nothing is lost where it is exact, and nothing known where it is no number.
+    if (std::isnan(own) || own == HUGE_VAL) continue;
     // Through fused nodes back to inputs that were quantized themselves.
-    double inputs = 100;  // an exact input loses nothing; no more than this can be lost
+    double inputs = HUGE_VAL;
     std::vector<const Node*> open = {node};
     for (int steps = 0; !open.empty() && steps < 16; ++steps) {
       const Node* at = open.back();
@@ -55,11 +116,15 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
         }
       }
     }
-    losses.push_back(
-        {node->name.empty() ? pair.real->name() : node->name, node->op_type, own, inputs - own});
+    NodeLoss& loss = losses.emplace_back();
+    loss.node = node->name.empty() ? pair.real->name() : node->name;
+    loss.op = node->op_type;
+    loss.sqnr_db = own;
+    if (std::isfinite(inputs)) loss.lost_db = inputs - own;
+    if (pair.rounded_for != nullptr) loss.rounded_for = handle(*pair.rounded_for);
   }
   std::stable_sort(losses.begin(), losses.end(),
-                   [](const NodeLoss& a, const NodeLoss& b) { return a.lost_db > b.lost_db; });
+                   [](const NodeLoss& a, const NodeLoss& b) { return rank_of(a) > rank_of(b); });
   return losses;
 }
 

@@ -14,7 +14,10 @@ namespace dwindle::passes {
 struct NodeLoss {
   std::string node, op;
   double sqnr_db = 0;  // of its output
-  double lost_db = 0;  // less than its worst input has
+  // Less than its worst input has; none where its inputs are exact.
+  std::optional<double> lost_db = {};
+  // Where the node computes in float: the node that its output is rounded for.
+  std::string rounded_for = {};
 };
 
 struct Quality {

@@ -1,5 +1,7 @@
 #include "passes/quantize/quant_rules.h"
 
+#include <algorithm>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
@@ -20,6 +22,9 @@ constexpr QuantRule kRules[] = {
     {"MatMul", kWeighted, kFirst, {1, -1}},
 
     {"Gather", kHoldsWeights, kNone, {0, -1}},
+    {"GatherElements", kHoldsWeights, kNone, {0, -1}},
+    {"GatherND", kHoldsWeights, kNone, {0, -1}},
+    {"Einsum", kHoldsWeights, kNone},
     {"LSTM", kHoldsWeights, kNone, {1, 2}},
     {"GRU", kHoldsWeights, kNone, {1, 2}},
     {"RNN", kHoldsWeights, kNone, {1, 2}},
@@ -73,7 +78,51 @@ bool pads_with_numbers(const Node& pad) {
 bool applies(const QuantRule& rule, const Node& node) {
   if (node.is("Gather")) return (rule.kind == kHoldsWeights) == is_constant(node.input(0));
   if (node.is("Pad")) return (rule.kind == kOwnRange) == pads_with_numbers(node);
+  if (node.is("GatherND") || node.is("GatherElements")) {
+    return is_constant(node.input(0)) && node.input(0)->constant()->rank() > 1;
+  }
   return true;
+}
+
+// Axes of the ellipsis, which are in the output.
+constexpr char kDots = '.';
+
+// The labels of each axis of an operand of an Einsum; empty where that cannot be told.
+std::string axis_labels(std::string_view term, int rank) {
+  std::string labels(term);
+  const size_t dots = labels.find("...");
+  if (dots != std::string::npos) {
+    const auto letters = static_cast<int>(labels.size()) - 3;
+    labels.replace(dots, 3, static_cast<size_t>(std::max(0, rank - letters)), kDots);
+  }
+  return static_cast<int>(labels.size()) == rank ? labels : std::string();
+}
+
+// The first axis of operand `input` that indexes outputs, and the last that is summed over.
+WeightAxes einsum_axes(const Node& node, int input, int rank) {
+  std::string text = node.string_attribute("equation", "");
+  std::erase(text, ' ');
+  const size_t arrow = text.find("->");
+  const std::string left = text.substr(0, arrow);
+  size_t begin = 0;
+  for (int i = 0; i < input && begin != std::string::npos; ++i) begin = left.find(',', begin) + 1;
+  const std::string labels = axis_labels(
+      std::string_view(left).substr(begin).substr(0, left.find(',', begin) - begin), rank);
+  const auto in_output = [&](char label) {
+    if (label == kDots) return true;
+    if (arrow == std::string::npos) return std::ranges::count(left, label) == 1;
+    return text.find(label, arrow) != std::string::npos;
+  };
+  WeightAxes axes;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const auto axis = static_cast<int>(i);
+    if (!in_output(labels[i])) {
+      axes.summed = axis;
+    } else if (axes.channels < 0) {
+      axes.channels = axis;
+    }
+  }
+  return axes;
 }
 
 }  // namespace
@@ -92,9 +141,34 @@ const QuantRule* quant_rule(const Node& node) {
   return nullptr;
 }
 
+std::vector<int> stored_inputs(const Node& node) {
+  std::vector<int> inputs;
+  if (node.is("Einsum")) {
+    for (int i = 0; i < static_cast<int>(node.num_inputs()); ++i) {
+      const Value* value = node.input(static_cast<size_t>(i));
+      const int rank = is_constant(value) ? value->constant()->rank() : 0;
+      if (rank > 1 && weight_axes(node, i, rank).summed >= 0) inputs.push_back(i);
+    }
+    return inputs;
+  }
+  for (int input : quant_rule(node)->weight_inputs) {
+    if (input >= 0) inputs.push_back(input);
+  }
+  const bool product = node.is("MatMul") || node.is("Gemm");
+  if (product && !is_constant(node.input(1)) && is_constant(node.input(0))) return {0};
+  return inputs;
+}
+
 WeightAxes weight_axes(const Node& node, int input, int rank) {
   if (node.is("Conv") && rank > 1) return {0, 1};
   if (node.is("ConvTranspose") && rank > 1) return {1, 0};
+  if (node.is("Einsum")) return einsum_axes(node, input, rank);
+  // A left operand has its channels in rows.
+  if (node.is("Gemm") && rank == 2 && input == 0) {
+    const int rows = node.int_attribute("transA", 0) != 0 ? 1 : 0;
+    return {rows, 1 - rows};
+  }
+  if (node.is("MatMul") && rank >= 2 && input == 0) return {rank == 2 ? 0 : -1, rank - 1};
   if (node.is("Gemm") && rank == 2) {
     const int columns = node.int_attribute("transB", 0) != 0 ? 0 : 1;
     return {columns, 1 - columns};
@@ -103,9 +177,11 @@ WeightAxes weight_axes(const Node& node, int input, int rank) {
   if (node.is("MatMul") && rank == 2) return {1, 0};
   if (node.is("MatMul") && rank > 2) return {-1, rank - 2};
   if (node.is("Gather") && rank > 1) {
-    const int64_t axis = node.int_attribute("axis", 0);
-    return axis == 0 || axis == -rank ? WeightAxes{0, rank - 1} : WeightAxes{};
+    const auto given = static_cast<int>(node.int_attribute("axis", 0));
+    const int axis = given < 0 ? given + rank : given;
+    return {axis, axis == rank - 1 ? rank - 2 : rank - 1};
   }
+  if ((node.is("GatherND") || node.is("GatherElements")) && rank > 1) return {0, rank - 1};
   // [directions, gates · hidden, inputs or hidden]
   const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
   if (recurrent && input > 0 && rank == 3) return {1, 2};

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "core/ir/graph.h"
 
@@ -26,6 +27,12 @@ struct QuantRule {
 
 // The rule of `node`, or null where the op stays in float.
 const QuantRule* quant_rule(const Node& node);
+
+// The inputs of `node` whose constants are stored as integers where the node computes in float:
+// those of its rule; the left operand of a product where that is the constant one; of an Einsum,
+// the matrices that it sums over (what it only scales or spreads, positions or frequencies, is no
+// weight).
+std::vector<int> stored_inputs(const Node& node);
 
 // Which axes of the weights at `input` of `node` mean what; -1 where there is none.
 struct WeightAxes {

@@ -122,6 +122,11 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
     return;
   }
   model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
+  // What became larger may be a newer opset alone.
+  const bool quantized = std::ranges::any_of(result.passes, [](const PassReport& report) {
+    return report.result.changed && report.result.counts.contains("weights quantized");
+  });
+  if (!quantized) return;
   notes.push_back("quantized, the model would take " + sizes + ": it stays in float");
 }
 
@@ -272,11 +277,22 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
     // Halves become float32 before batch normalization and the like are folded.
     if (inlines) recipe.steps.push_back({"widen-halves", {}});
   }
-  recipe.steps.push_back({"raise-opset", {{"opset", scheme.least_versions().opset}}});
+  recipe.steps.push_back(
+      {"raise-opset", {{"opset", scheme.least_versions().opset}}, /*implied=*/true});
   recipe.steps.push_back({pass, options});
   recipe.steps.push_back({"drop-dead-code", {}});
   recipe.steps.push_back({"drop-notes", {}});
   return recipe;
+}
+
+PassRow quantize_verb_row() {
+  PassRow row = find_pass("quantize-static");
+  for (OptionSpec& spec : row.options) {
+    if (spec.name != "activations") continue;
+    spec.help += "; none: weights alone, no data";
+    spec.choices.push_back("none");
+  }
+  return row;
 }
 
 bool needs_calibration(const Recipe& recipe) {

@@ -18,6 +18,9 @@ namespace dwindle::passes {
 // BadOption where the options contradict each other.
 Recipe quantize_recipe(std::map<std::string, OptionValue> options);
 
+// What the verb takes: the row of quantize-static, with activations=none.
+PassRow quantize_verb_row();
+
 bool needs_calibration(const Recipe& recipe);
 
 struct ProofOptions {

@@ -28,6 +28,7 @@
 #include "passes/quantize/scheme.h"
 #include "passes/quantize/selection.h"
 #include "passes/quantize/sensitivity.h"
+#include "passes/quantize/weight_notes.h"
 
 namespace dwindle::passes {
 namespace {
@@ -59,6 +60,11 @@ class QuantizeStatic : public Pass {
       require_opset(model, scheme_.least_versions());
       decide(model, plan, kept, context, result);
       report_islands(plan.placement, result);
+      WeightNotes notes(scheme_.weights);
+      for (const PlannedWeights& planned : plan.weights) {
+        notes.add(planned.site, planned.real.weights.shape(), planned.format);
+      }
+      std::ranges::move(notes.lines(), std::back_inserter(result.notes));
       result.counts["clips removed"] =
           rewrite(model, plan, kept, {.integer_bias = scheme_.integer_bias});
       result.counts["values quantized"] = static_cast<int64_t>(plan.placement.values.size());

@@ -18,6 +18,7 @@
 #include "passes/quantize/scheme.h"
 #include "passes/quantize/selection.h"
 #include "passes/quantize/stream_weights.h"
+#include "passes/quantize/weight_notes.h"
 #include "passes/quantize/weight_sqnr.h"
 
 namespace dwindle::passes {
@@ -51,6 +52,7 @@ class QuantizeWeights : public Pass {
     QdqInserter inserter;
     Spill spill(context.scratch);
     WeightSqnr sqnr;
+    WeightNotes notes(scheme_.weights);
     for (size_t i = 0; i < placement.weights.size(); ++i) {
       if (context.progress != nullptr) {
         context.progress->update("quantizing weights", i, placement.weights.size());
@@ -61,10 +63,12 @@ class QuantizeWeights : public Pass {
           site, scheme_.weights,
           means == statistics.means.end() ? std::vector<double>() : means->second.means(), spill);
       sqnr.add(*site.node, streamed.loss);
+      notes.add(site, streamed.planned.real.weights.shape(), streamed.planned.format);
       write_weights(streamed.planned, inserter);
       correct_bias(streamed.planned, selection.kept, inserter);
     }
     result.notes.push_back(sqnr.summary());
+    std::ranges::move(notes.lines(), std::back_inserter(result.notes));
     drop_unread_initializers(model);
     model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
     result.counts["weights quantized"] = static_cast<int64_t>(placement.weights.size());

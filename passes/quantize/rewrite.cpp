@@ -10,6 +10,14 @@
 namespace dwindle::passes {
 namespace {
 
+// Whether the node looks up whole rows: of which a scale can be looked up the same way.
+bool looks_up_rows(const Node& node) {
+  if (node.is("Gather")) return true;
+  if (!node.is("GatherND") || node.int_attribute("batch_dims", 0) != 0) return false;
+  const auto& shape = node.input(1)->type.shape;
+  return shape && !shape->empty() && shape->back().extent == 1;
+}
+
 // Gather → Cast → Mul with the gathered scales: the table stays small in memory too, where a
 // DequantizeLinear of all rows would write it out in float on every run.
 void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) {
@@ -26,11 +34,12 @@ void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) 
   auto add = [&](const char* op, const std::vector<Value*>& inputs, const char* suffix) {
     return graph.add_node(op, inputs, 1, &gather, result->name() + suffix);
   };
-  Node* lookup = add("Gather", {integers, rows}, "_quantized");
+  const char* gathers = gather.op_type.c_str();
+  Node* lookup = add(gathers, {integers, rows}, "_quantized");
   lookup->name = gather.name;
   Node* cast = add("Cast", {lookup->output()}, "_cast");
   cast->set_attribute("to", static_cast<int64_t>(DType::kFloat));
-  Node* factor = add("Gather", {factors, rows}, "_scale");
+  Node* factor = add(gathers, {factors, rows}, "_scale");
   Node* product = graph.add_node("Mul", {cast->output(), factor->output()}, 0, &gather);
   lookup->output()->type = {planned.format.dtype, result->type.shape, {}};
   cast->output()->type = result->type;
@@ -180,7 +189,7 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
   const auto at = static_cast<size_t>(planned.site.input);
   Value* real = node.input(at);
   make_room(planned);
-  if (node.is("Gather") && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
+  if (looks_up_rows(node) && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
     write_table_of_bytes(planned, inserter);
   } else {
     drop_factors(node, planned.real);

@@ -31,12 +31,6 @@ std::vector<std::string> with_auto(const std::vector<DType>& dtypes) {
   return names;
 }
 
-std::vector<std::string> activation_choices() {
-  std::vector<std::string> names = with_auto(kActivationDtypes);
-  names.push_back("none");
-  return names;
-}
-
 [[noreturn]] void contradicts(const Target& target, const std::string& what,
                               const std::string& takes) {
   throw BadOption("target " + std::string(target.name) + " does not run " + what + "; it takes " +
@@ -111,8 +105,7 @@ std::vector<OptionSpec> weight_option_specs() {
 std::vector<OptionSpec> activation_option_specs() {
   const ObserverOptions observer;
   return {
-      {"activations", kByTarget, "integers that activations become; none: weights alone, no data",
-       activation_choices()},
+      {"activations", kByTarget, "integers that activations become", with_auto(kActivationDtypes)},
       {"symmetric-activations", false, "activations with the zero point in the middle", {}},
       {"calib-method",
        std::string("mse"),
@@ -180,7 +173,6 @@ Scheme read_static_scheme(const Options& options) {
   observer.averaging_constant = options.get<double>("averaging-constant");
   observer.symmetric = target.symmetric_activations || options.get<bool>("symmetric-activations");
   std::string activations = options.get<std::string>("activations");
-  if (activations == "none") throw BadOption("without activations the pass is quantize-weights");
   // Symmetric ranges waste no zero point on signed integers.
   const bool takes_int8 = std::find(target.activations.begin(), target.activations.end(),
                                     DType::kInt8) != target.activations.end();

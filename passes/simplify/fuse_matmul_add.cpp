@@ -3,7 +3,9 @@
 // A Gemm with its bias is one layer to quantize and one kernel to run.
 //
 // Does nothing where the input is not known to have two axes, where the weights are not constant,
-// where the Add broadcasts anything but a row, and where the product has other users.
+// where the Add broadcasts anything but a row, where the product has other users, and where an
+// infinity is added: that is a mask and no bias.
+#include "core/ir/finite.h"
 #include "passes/simplify/rewrite.h"
 #include "passes/simplify/simplify.h"
 
@@ -24,7 +26,7 @@ bool fuse(Node& add, size_t bias_input) {
   if (weights == nullptr || !is_floating(weights->dtype()) || row == nullptr) return false;
   const int64_t columns = weights->shape()[1];
   const bool fits = row->rank() == 1 || (row->rank() == 2 && row->shape()[0] == 1);
-  if (!fits || row->shape().back() != columns) return false;
+  if (!fits || row->shape().back() != columns || find_non_finite(*row).infinities > 0) return false;
   if (!bypass(*add.output(), *product->output())) return false;
   // Only there is the bias sure to be defined: a Constant node may stand between the two.
   add.graph()->move_before(product, &add);

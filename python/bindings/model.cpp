@@ -175,8 +175,11 @@ py::object quality_of(const PyModel& self) {
                             py::arg("top1_agreement") = output.top1));
   }
   for (const passes::NodeLoss& loss : quality.worst_nodes) {
+    const py::object rounded_for =
+        loss.rounded_for.empty() ? py::object(py::none()) : py::str(loss.rounded_for);
     nodes.append(py::dict(py::arg("node") = loss.node, py::arg("op") = loss.op,
-                          py::arg("sqnr_db") = loss.sqnr_db, py::arg("lost_db") = loss.lost_db));
+                          py::arg("sqnr_db") = loss.sqnr_db, py::arg("lost_db") = loss.lost_db,
+                          py::arg("rounded_for") = rounded_for));
   }
   return py::dict(py::arg("samples") = quality.samples, py::arg("outputs") = outputs,
                   py::arg("worst_nodes") = nodes);

@@ -6,6 +6,7 @@ import zipfile
 import dwindle
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from conftest import make_classifier, samples
 from onnx import TensorProto, helper, numpy_helper
@@ -82,6 +83,58 @@ def test_masks_and_values_to_fill_with_are_sound():
     simple = dwindle.simplify(masked())
     assert simple.proof["same"]
     dwindle.quantize(masked(), {"x": samples(2, shape=(4,)).repeat(2, 0)})
+
+
+def with_a_mask(nodes, **stored):
+    """MatMul of `x` [N,64] and what follows it; -inf at 3 of `mask`."""
+    rng = np.random.default_rng(1)
+    mask = np.zeros(64, np.float32)
+    mask[3] = -np.inf
+    stored = {"w": rng.standard_normal((64, 64)).astype(np.float32), "mask": mask, **stored}
+    used = {name for node in nodes for name in node.input}
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 64]) for n in "xy")
+    initializers = [numpy_helper.from_array(a, n) for n, a in stored.items() if n in used]
+    graph = helper.make_graph(nodes, "masked", [x], [y], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def masked_sum():
+    return with_a_mask(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["m"]),
+            helper.make_node("Add", ["m", "mask"], ["y"]),
+        ]
+    )
+
+
+def masked_gemm():
+    return with_a_mask([helper.make_node("Gemm", ["x", "w", "mask"], ["y"])])
+
+
+def masked_choice():
+    chosen = np.arange(64) == 3
+    return with_a_mask(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["m"]),
+            helper.make_node("Where", ["chosen", "infinite", "m"], ["y"]),
+        ],
+        chosen=chosen,
+        infinite=np.array(-np.inf, np.float32),
+    )
+
+
+@pytest.mark.parametrize("make", [masked_sum, masked_gemm, masked_choice])
+@pytest.mark.parametrize("options", [{}, {"activations": "none"}])
+def test_models_with_masks_are_quantized(make, options):
+    model, x = make(), samples(8, shape=(64,))
+    small = dwindle.quantize(model, {"x": x}, **options)
+    assert any(i.data_type == TensorProto.INT8 for i in small.to_onnx().graph.initializer)
+    # Equal infinities count as equal.
+    assert 20 < small.quality["outputs"][0]["sqnr_db"] < 100
+    session = ort.InferenceSession(small.to_bytes(), providers=["CPUExecutionProvider"])
+    y = session.run(None, {"x": x})[0]
+    assert np.isneginf(y[:, 3]).all()
+    assert np.isfinite(np.delete(y, 3, axis=1)).all()
 
 
 def test_inspect_tells_of_them_and_fails_not(dwindle_command, tmp_path):

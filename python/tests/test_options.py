@@ -48,3 +48,42 @@ def test_the_command_refuses_them_too(dwindle_command, classifier_path, calib_pa
     assert "option 'block-size' of pass 'quantize-static' cannot be -4; it is 0 or more" in (
         result.stderr
     )
+
+
+def rows_of(report, name):
+    (row,) = [row for row in report if row["pass"] == name]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("opset", "note"),
+    [(12, "nothing to raise to opset 12: the model is of opset 17"), (19, "opset 17 → 19")],
+)
+def test_raise_opset_says_from_which_to_which(opset, note):
+    recipe = [{"pass": "raise-opset", "opset": opset}]
+    row = rows_of(dwindle.run_recipe(make_classifier(), recipe, check=False).report, "raise-opset")
+    assert row["notes"] == [note]
+    assert row["changed"] == (opset > 17)
+
+
+def test_quantize_tells_of_a_raised_opset_alone(
+    dwindle_command, classifier_path, calib_path, tmp_path
+):
+    command = ("quantize", classifier_path, tmp_path / "out.onnx", "--calib", calib_path)
+    assert "raise-opset" not in dwindle_command(*command).stdout
+    output = dwindle_command(*command, "--weights", "int4").stdout.splitlines()
+    assert [line for line in output if line.startswith("raise-opset")] == [
+        "raise-opset: note: opset 17 → 21"
+    ]
+
+
+def test_activations_none_is_the_verbs_alone(dwindle_command, classifier_path, tmp_path):
+    (row,) = [row for row in dwindle.passes() if row["name"] == "quantize-static"]
+    (option,) = [option for option in row["options"] if option["name"] == "activations"]
+    assert "none" not in option["choices"]
+    with pytest.raises(dwindle.BadOption, match="'activations'.*cannot be 'none'"):
+        recipe = [{"pass": "quantize-static", "activations": "none"}]
+        dwindle.run_recipe(make_classifier(), recipe, {"x": samples(2)})
+    command = ("quantize", classifier_path, tmp_path / "out.onnx", "--activations", "none")
+    assert dwindle_command(*command).returncode == 0
+    assert dwindle.quantize(make_classifier(), activations="none").report

@@ -436,3 +436,54 @@ def test_branches_may_read_weights_from_outside():
         for feed in feeds:
             want, got = ort_run(model, feed["x"])[0], ort_run(small, feed["x"])[0]
             assert sqnr(want, got) > (10 if "weights" in options else 25)
+
+
+def test_nodes_in_float_lose_what_is_rounded_for_others():
+    nodes = [
+        ("MatMul", ["x", "a"], "h", {}),
+        ("Conv", ["h", "w"], "c", {}),
+        ("Softmax", ["c"], "s", {}),
+        ("MatMul", ["s", "b"], "y", {}),
+    ]
+    made = make_model(
+        nodes,
+        {"a": weights(18, 18), "w": weights(4, 4, 3), "b": weights(16, 8)},
+        shape=("N", 4, 18),
+    )
+    x = {"x": data(shape=(4, 18))}
+    quality = dwindle.quantize(made, x, exclude=["matmul_0"]).quality
+    losses = {loss["node"]: loss for loss in quality["worst_nodes"]}
+    assert losses["matmul_0"]["rounded_for"] == "conv_1"
+    assert losses["matmul_0"]["lost_db"] is None  # what it reads is exact
+    assert losses["conv_1"]["rounded_for"] is None
+    assert losses["softmax_2"]["rounded_for"] == "matmul_3"
+
+
+def test_losses_are_between_what_comes_in_and_what_goes_out():
+    made = make_model(
+        [("Conv", ["x", "w"], "c", {}), ("Conv", ["c", "v"], "y", {})],
+        {"w": weights(4, 3, 3, 3), "v": weights(4, 4, 3, 3)},
+    )
+    worst = dwindle.quantize(made, {"x": data()}).quality["worst_nodes"]
+    assert {loss["node"] for loss in worst} == {"conv_0", "conv_1"}
+    assert all(-10 < loss["lost_db"] < 40 for loss in worst)
+
+
+def test_beside_exact_inputs_a_loss_is_no_number_of_decibels():
+    nodes = [("Gather", ["table", "ids"], "g", {}), ("Conv", ["g", "w"], "y", {})]
+    graph = helper.make_graph(
+        [helper.make_node(op, i, [o], name=op.lower(), **a) for op, i, o, a in nodes],
+        "graph",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(weights(50, 6), "table"),
+            numpy_helper.from_array(weights(4, 8, 3), "w"),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    ids = RNG.integers(0, 50, (8, 8))
+    worst = dwindle.quantize(made, {"ids": ids}).quality["worst_nodes"]
+    losses = {loss["node"]: loss["lost_db"] for loss in worst}
+    assert losses["gather"] is None  # nothing but the table's integers loses anything
+    assert losses["conv"] is not None

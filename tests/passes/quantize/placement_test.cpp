@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/ops/infer.h"
 #include "tests/support/graph_builder.h"
@@ -51,6 +52,34 @@ TEST(Placement, layers_and_what_is_moved_between_them) {
   EXPECT_EQ(placement.weights.size(), 2u);
   EXPECT_TRUE(placement.in_integers(value("r")->producer()));
   EXPECT_EQ(reason_of(placement, "y"), "no int8 form of Softmax");
+}
+
+TEST(Placement, a_layer_with_an_infinite_bias_has_weights_of_integers_alone) {
+  const Model model = inferred([](GraphBuilder& b) {
+    Value* x = b.input("x", {2, 4});
+    Value* g = b.node("g", "Gemm", {x, b.ramp("w", {4, 2}), b.floats("c", {2}, {0, -INFINITY})});
+    b.output(b.node("y", "Relu", {g}));
+  });
+  for (bool activations : {true, false}) {
+    const Placement placement = place_quantization(model, {}, activations);
+    EXPECT_TRUE(placement.values.empty());
+    EXPECT_EQ(placement.weights.size(), 1u);
+    EXPECT_EQ(reason_of(placement, "g"),
+              activations ? "its biases hold an infinity; its weights are integers all the same"
+                          : "none");
+  }
+}
+
+// A mask is added in float; it takes no part in the layer in front of it.
+TEST(Placement, masks_stay_in_float) {
+  const Model model = inferred([](GraphBuilder& b) {
+    Value* m = b.node("m", "MatMul", {b.input("x", {2, 4}), b.ramp("w", {4, 2})});
+    b.output(b.node("y", "Add", {m, b.floats("mask", {2}, {0, -INFINITY})}));
+  });
+  const Placement placement = place_quantization(model, {});
+  EXPECT_TRUE(placement.in_integers(model.graph->find("m")->producer()));
+  EXPECT_FALSE(placement.in_integers(model.graph->find("y")->producer()));
+  EXPECT_EQ(reason_of(placement, "y"), "its inputs come in float");
 }
 
 TEST(Placement, invariants) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/support/expect_pass.h"
 #include "tests/support/graph_builder.h"
 
@@ -30,6 +32,15 @@ TEST(FuseMatMulAdd, LeavesMoreAxesAndOtherSums) {
   expect_untouched(product_and_sum({3, 4}, {3, 5}), "fuse-matmul-add");
   expect_untouched(product_and_sum({3, 4}, {1}), "fuse-matmul-add");
   expect_untouched(product_and_sum({3, 4}, {1, 1, 5}), "fuse-matmul-add");
+}
+
+// What is added is a mask, which a bias of integers could not hold.
+TEST(FuseMatMulAdd, LeavesInfinities) {
+  const Model masked = make_model([](GraphBuilder& b) {
+    Value* m = b.node("m", "MatMul", {b.input("x", {3, 4}), b.ramp("w", {4, 2})});
+    b.output(b.node("y", "Add", {m, b.floats("mask", {2}, {0, -INFINITY})}));
+  });
+  expect_untouched(masked, "fuse-matmul-add");
 }
 
 // The bias may be defined behind the product.
