@@ -202,12 +202,15 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
 
 void correct_bias(const PlannedWeights& planned, const KeptFloat& kept, QdqInserter& inserter) {
   Node& node = *planned.site.node;
-  if (planned.lost_means.empty()) return;
   if (!planned.real.bias) {
-    correct_added_bias(node, planned.lost_means, kept, inserter);
+    if (!planned.lost_means.empty()) correct_added_bias(node, planned.lost_means, kept, inserter);
     return;
   }
   const auto at = static_cast<size_t>(quant_rule(node)->bias_input);
+  // It may hold Gemm's beta, which the node has given up.
+  const Tensor* given = node.input(at)->constant();
+  const bool as_given = given != nullptr && given->identical(*planned.real.bias);
+  if (planned.lost_means.empty() && as_given) return;
   node.set_input(at, inserter.constant(*node.input(at), "_corrected",
                                        corrected_bias(*planned.real.bias, planned.lost_means)));
 }

@@ -196,3 +196,12 @@ def test_infinite_constants_that_are_no_layers_stay():
         small, scales = quantized(model, activations="none")
         assert scales == []
         assert any("its constant 'w' holds an infinity" in note for note in notes(small))
+
+
+def test_factors_of_a_gemm_go_into_its_constants():
+    constants = {"w": weights(64, 48), "c": weights(48) * 100}
+    model = make_model("Gemm", ["x", "w", "c"], (4, 64), constants, alpha=0.5, beta=2.0)
+    x = RNG.normal(size=(4, 64)).astype(np.float32)
+    small = dwindle.run_recipe(model, [{"pass": "quantize-weights"}], check=False)
+    real = run(model.SerializeToString(), x)
+    assert sqnr(real, run(small.to_bytes(), x)) > 30
