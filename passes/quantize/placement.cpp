@@ -267,6 +267,9 @@ class Placer {
                                                 : "has no weights";
     }
     if (rule->kind == QuantKind::kWeighted) return "an input is not a float32 tensor";
+    for (const Value* input : node.inputs()) {
+      if (holds_infinity(input)) return "its constant '" + input->name() + "' holds an infinity";
+    }
     return "its inputs come in float";
   }
 

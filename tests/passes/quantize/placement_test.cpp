@@ -79,7 +79,7 @@ TEST(Placement, masks_stay_in_float) {
   const Placement placement = place_quantization(model, {});
   EXPECT_TRUE(placement.in_integers(model.graph->find("m")->producer()));
   EXPECT_FALSE(placement.in_integers(model.graph->find("y")->producer()));
-  EXPECT_EQ(reason_of(placement, "y"), "its inputs come in float");
+  EXPECT_EQ(reason_of(placement, "y"), "its constant 'mask' holds an infinity");
 }
 
 TEST(Placement, invariants) {
