@@ -92,7 +92,7 @@ void infer_identity(InferContext& c) {
 }
 
 Kernel identity_kernel(const Node&, int) {
-  return [](KernelContext& c) { c.set_output(0, c.input(0)); };
+  return [](KernelContext& c) { c.set_output(0, c.held(0)); };
 }
 
 void infer_dropout(InferContext& c) {

@@ -23,7 +23,10 @@ bool truth(const KernelContext& c, const Tensor& tensor) {
 // Slices that a graph made, one an iteration, put together along an axis.
 class ScanOutput {
  public:
-  void add(Tensor slice) { slices_.push_back(std::move(slice)); }
+  void add(const KernelContext& c, Held slice) {
+    if (slice.sequence) c.fail("a scan output is a sequence");
+    slices_.push_back(std::move(slice.tensor));
+  }
 
   // `declared` is the graph's output: without any slices, it alone says what they would be.
   Tensor joined(const KernelContext& c, const Value& declared, int64_t axis, bool reversed) {
@@ -79,12 +82,13 @@ void infer_if(InferContext& c) {
   for (size_t i = 0; i < c.node().num_outputs(); ++i) {
     DType dtype = DType::kUndefined;
     std::optional<Shape> shape;
+    bool tensor = true;
     for (size_t b = 0; b < 2; ++b) {
       if (branches[b] == nullptr || i >= branches[b]->outputs().size()) {
         c.fail("a branch has fewer outputs than the node");
       }
       const ValueType& type = branches[b]->outputs()[i]->type;
-      if (!type.is_tensor()) return;
+      tensor = tensor && type.is_tensor();
       if (b == 0) {
         dtype = type.dtype;
         shape = type.shape;
@@ -99,7 +103,7 @@ void infer_if(InferContext& c) {
         if (!(*shape)[k].same((*type.shape)[k])) (*shape)[k] = {};
       }
     }
-    c.set_output(i, dtype, std::move(shape));
+    if (tensor) c.set_output(i, dtype, std::move(shape));
   }
 }
 
@@ -148,16 +152,16 @@ void loop(KernelContext& c) {
     trips = given[0];
   }
   bool going = !c.has_input(1) || truth(c, c.input(1));
-  std::vector<Tensor> state;
-  for (size_t i = 0; i < carried; ++i) state.push_back(c.input(i + 2));
+  std::vector<Held> state;
+  for (size_t i = 0; i < carried; ++i) state.push_back(c.held(i + 2));
   std::vector<ScanOutput> scans(body.outputs().size() - carried - 1);
   for (int64_t trip = 0; trip < trips && going; ++trip) {
-    std::vector<Tensor> inputs = {Tensor::scalar(trip), Tensor::scalar(true)};
-    for (Tensor& value : state) inputs.push_back(std::move(value));
-    std::vector<Tensor> outputs = c.run_graph(body, std::move(inputs));
-    going = truth(c, outputs[0]);
+    std::vector<Held> inputs = {Tensor::scalar(trip), Tensor::scalar(true)};
+    for (Held& value : state) inputs.push_back(std::move(value));
+    std::vector<Held> outputs = c.run_graph(body, std::move(inputs));
+    going = truth(c, outputs[0].tensor);
     for (size_t i = 0; i < carried; ++i) state[i] = std::move(outputs[i + 1]);
-    for (size_t i = 0; i < scans.size(); ++i) scans[i].add(std::move(outputs[carried + 1 + i]));
+    for (size_t i = 0; i < scans.size(); ++i) scans[i].add(c, std::move(outputs[carried + 1 + i]));
   }
   for (size_t i = 0; i < carried; ++i) c.set_output(i, std::move(state[i]));
   for (size_t i = 0; i < scans.size(); ++i) {
@@ -223,7 +227,7 @@ void scan(KernelContext& c) {
   const auto in_backwards = scan_list(c.node(), "scan_input_directions", scanned);
   const auto out_axes = scan_list(c.node(), "scan_output_axes", made);
   const auto out_backwards = scan_list(c.node(), "scan_output_directions", made);
-  std::vector<Tensor> state;
+  std::vector<Held> state;
   for (size_t i = 0; i < carried; ++i) state.push_back(c.input(i));
   std::vector<size_t> axes;
   int64_t length = 0;
@@ -235,15 +239,15 @@ void scan(KernelContext& c) {
   }
   std::vector<ScanOutput> scans(made);
   for (int64_t trip = 0; trip < length; ++trip) {
-    std::vector<Tensor> inputs = std::move(state);
+    std::vector<Held> inputs = std::move(state);
     for (size_t i = 0; i < scanned; ++i) {
       const int64_t at = in_backwards[i] != 0 ? length - 1 - trip : trip;
       inputs.push_back(slice_at(c.input(carried + i), axes[i], at));
     }
-    std::vector<Tensor> outputs = c.run_graph(body, std::move(inputs));
+    std::vector<Held> outputs = c.run_graph(body, std::move(inputs));
     state.assign(std::make_move_iterator(outputs.begin()),
                  std::make_move_iterator(outputs.begin() + static_cast<std::ptrdiff_t>(carried)));
-    for (size_t i = 0; i < made; ++i) scans[i].add(std::move(outputs[carried + i]));
+    for (size_t i = 0; i < made; ++i) scans[i].add(c, std::move(outputs[carried + i]));
   }
   for (size_t i = 0; i < carried; ++i) c.set_output(i, std::move(state[i]));
   for (size_t i = 0; i < made; ++i) {

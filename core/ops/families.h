@@ -42,8 +42,9 @@ std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Uns
 std::span<const OpRow> resize_ops();
 std::span<const OpRow> rnn_ops();  // RNN, LSTM, GRU
 std::span<const OpRow> scatter_ops();
-std::span<const OpRow> select_ops();  // NonZero, Compress, ReverseSequence, TopK, Unique
-std::span<const OpRow> signal_ops();  // windows, DFT, STFT, MelWeightMatrix
+std::span<const OpRow> select_ops();    // NonZero, Compress, ReverseSequence, TopK, Unique
+std::span<const OpRow> sequence_ops();  // SequenceConstruct, SequenceAt, SplitToSequence, …
+std::span<const OpRow> signal_ops();    // windows, DFT, STFT, MelWeightMatrix
 std::span<const OpRow> slice_ops();
 std::span<const OpRow> softmax_ops();     // Softmax, LogSoftmax, Hardmax
 std::span<const OpRow> transpose_ops();   // Transpose, DepthToSpace, SpaceToDepth

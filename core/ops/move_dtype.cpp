@@ -4,7 +4,22 @@
 namespace dwindle {
 namespace {
 
-const Tensor kOmitted;
+const Held kOmitted;
+
+// The dtype of a tensor or of a sequence's tensors; kUndefined where there are none.
+DType dtype_of(const Held& held) {
+  if (!held.sequence) return held.tensor.dtype();
+  return held.sequence->empty() ? DType::kUndefined : held.sequence->front().dtype();
+}
+
+// `held` with `change` made to the tensor, or to each of the sequence's.
+template <typename Change>
+Held changed(const Held& held, Change&& change) {
+  if (!held.sequence) return Held(change(held.tensor));
+  auto tensors = std::make_shared<std::vector<Tensor>>();
+  for (const Tensor& tensor : *held.sequence) tensors->push_back(change(tensor));
+  return Held(Sequence(std::move(tensors)));
+}
 
 // The context of a kernel with stand-ins for some of its inputs.
 class StandInContext : public KernelContext {
@@ -14,25 +29,27 @@ class StandInContext : public KernelContext {
     node_ = &outer.node();
     stand_ins_.resize(outer.num_inputs());
     for (size_t i = 0; i < outer.num_inputs(); ++i) {
-      inputs_.push_back(outer.has_input(i) ? &outer.input(i) : &kOmitted);
+      inputs_.push_back(outer.has_input(i) ? &outer.held(i) : &kOmitted);
       const bool data = i >= 32 || ((data_inputs >> i) & 1u) != 0;
-      if (!data || inputs_[i]->dtype() != dtype_) continue;
-      stand_ins_[i] = is_string() ? numbered(*inputs_[i]) : unpack_elements(*inputs_[i]);
+      if (!data || dtype_of(*inputs_[i]) != dtype_) continue;
+      stand_ins_[i] = changed(*inputs_[i], [this](const Tensor& tensor) {
+        if (tensor.dtype() != dtype_) return tensor;
+        return is_string() ? numbered(tensor) : unpack_elements(tensor);
+      });
       inputs_[i] = &stand_ins_[i];
     }
   }
 
-  std::vector<Tensor> run_graph(const Graph& graph, std::vector<Tensor> inputs) override {
+  std::vector<Held> run_graph(const Graph& graph, std::vector<Held> inputs) override {
     return outer_.run_graph(graph, std::move(inputs));
   }
 
   void hand_back() {
     for (size_t i = 0; i < outputs_.size(); ++i) {
-      Tensor& output = outputs_[i];
-      if (output.dtype() == stand_in_) {
-        output = is_string() ? named(output) : pack_elements(output, dtype_);
-      }
-      outer_.set_output(i, std::move(output));
+      outer_.set_output(i, changed(outputs_[i], [this](const Tensor& tensor) {
+                          if (tensor.dtype() != stand_in_) return tensor;
+                          return is_string() ? named(tensor) : pack_elements(tensor, dtype_);
+                        }));
     }
   }
 
@@ -56,7 +73,7 @@ class StandInContext : public KernelContext {
 
   KernelContext& outer_;
   DType dtype_, stand_in_;
-  std::vector<Tensor> stand_ins_;
+  std::vector<Held> stand_ins_;
   std::vector<std::string> strings_ = {""};
 };
 
@@ -94,9 +111,10 @@ Kernel any_dtype(Kernel kernel, uint32_t data_inputs) {
     for (size_t i = 0; i < c.num_inputs(); ++i) {
       if (i < 32 && ((data_inputs >> i) & 1u) == 0) continue;
       if (!c.has_input(i)) continue;
-      const int bits = dtype_bits(c.input(i).dtype());
-      if (bits != 0 && bits % 8 == 0) continue;
-      StandInContext stand_in(c, data_inputs, c.input(i).dtype());
+      const DType dtype = dtype_of(c.held(i));
+      const int bits = dtype_bits(dtype);
+      if (dtype == DType::kUndefined || (bits != 0 && bits % 8 == 0)) continue;
+      StandInContext stand_in(c, data_inputs, dtype);
       kernel(stand_in);
       stand_in.hand_back();
       return;

@@ -18,6 +18,18 @@ int64_t normalized(const Node& node, int64_t axis, int64_t rank) {
 }  // namespace
 
 const Tensor& KernelContext::input(size_t i) const {
+  const Held& given = held(i);
+  if (given.sequence) fail("input " + std::to_string(i) + " is a sequence, not a tensor");
+  return given.tensor;
+}
+
+const std::vector<Tensor>& KernelContext::sequence(size_t i) const {
+  const Held& given = held(i);
+  if (!given.sequence) fail("input " + std::to_string(i) + " is a tensor, not a sequence");
+  return *given.sequence;
+}
+
+const Held& KernelContext::held(size_t i) const {
   if (!has_input(i)) fail("input " + std::to_string(i) + " is missing");
   return *inputs_[i];
 }
@@ -25,12 +37,12 @@ const Tensor& KernelContext::input(size_t i) const {
 Tensor& KernelContext::output(size_t i, DType dtype, Dims shape) {
   if (i >= outputs_.size()) outputs_.resize(i + 1);
   outputs_[i] = Tensor::allocate(dtype, std::move(shape));
-  return outputs_[i];
+  return outputs_[i].tensor;
 }
 
-void KernelContext::set_output(size_t i, Tensor tensor) {
+void KernelContext::set_output(size_t i, Held held) {
   if (i >= outputs_.size()) outputs_.resize(i + 1);
-  outputs_[i] = std::move(tensor);
+  outputs_[i] = std::move(held);
 }
 
 void KernelContext::fail(const std::string& what) const { throw BadModel(where(*node_) + what); }

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,21 @@
 
 namespace dwindle {
 
+// The tensors of a value of a sequence type, in order. Shared and never changed.
+using Sequence = std::shared_ptr<const std::vector<Tensor>>;
+
+// What a value holds in a run: a tensor or a sequence. Neither: an omitted input.
+struct Held {
+  Held() = default;
+  Held(Tensor held) : tensor(std::move(held)) {}      // NOLINT: kernels pass tensors on as they are
+  Held(Sequence held) : sequence(std::move(held)) {}  // NOLINT: and sequences
+
+  bool defined() const { return tensor.defined() || sequence != nullptr; }
+
+  Tensor tensor;
+  Sequence sequence;
+};
+
 // What a kernel sees while it runs: its inputs, a place for its outputs, its nested graphs.
 class KernelContext {
  public:
@@ -22,18 +38,22 @@ class KernelContext {
   const Node& node() const { return *node_; }
   size_t num_inputs() const { return inputs_.size(); }
   bool has_input(size_t i) const { return i < inputs_.size() && inputs_[i]->defined(); }
-  // Raises BadModel where a required input is omitted.
+  // Raises BadModel where a required input is omitted or is a sequence.
   const Tensor& input(size_t i) const;
+  // Raises BadModel where input i is no sequence.
+  const std::vector<Tensor>& sequence(size_t i) const;
+  // Input i, whichever of the two it is. Raises BadModel where it is omitted.
+  const Held& held(size_t i) const;
   bool wants_output(size_t i) const { return node_->output(i) != nullptr; }
 
   // A fresh tensor to write output i into.
   Tensor& output(size_t i, DType dtype, Dims shape);
-  // An existing tensor as output i (its bytes are shared, not copied).
-  void set_output(size_t i, Tensor tensor);
+  // An existing tensor or sequence as output i (bytes are shared, not copied).
+  void set_output(size_t i, Held held);
 
   // Runs a graph in the node's attributes with `inputs` for its inputs; captured values are those
   // of the enclosing run. Returns its outputs.
-  virtual std::vector<Tensor> run_graph(const Graph& graph, std::vector<Tensor> inputs) = 0;
+  virtual std::vector<Held> run_graph(const Graph& graph, std::vector<Held> inputs) = 0;
 
   // Raises BadModel: "<op> node '<name>': <what>".
   [[noreturn]] void fail(const std::string& what) const;
@@ -43,8 +63,8 @@ class KernelContext {
 
  protected:
   const Node* node_ = nullptr;
-  std::vector<const Tensor*> inputs_;  // undefined tensors stand for omitted inputs
-  std::vector<Tensor> outputs_;
+  std::vector<const Held*> inputs_;  // undefined ones stand for omitted inputs
+  std::vector<Held> outputs_;
 };
 
 // Computes one node. Made once a node, so attributes are read and constant weights are packed only

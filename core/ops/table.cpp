@@ -44,6 +44,7 @@ std::span<const std::span<const OpRow>> op_families() {
       rnn_ops(),
       scatter_ops(),
       select_ops(),
+      sequence_ops(),
       signal_ops(),
       slice_ops(),
       softmax_ops(),

@@ -13,6 +13,7 @@ class FloatExecutor::Plan {
   explicit Plan(const Model& model)
       : inlined_(without_functions(model)), graph_(*running(model).graph, shared_) {
     shared_.model = &running(model);
+    check_all_tensors(model);
     graph_.prepare(nullptr);
   }
 
@@ -69,6 +70,20 @@ FloatExecutor::FloatExecutor(const Model& model) : plan_(std::make_unique<Plan>(
 FloatExecutor::~FloatExecutor() = default;
 FloatExecutor::FloatExecutor(FloatExecutor&&) noexcept = default;
 
+void check_all_tensors(const Model& model) {
+  const auto check = [](const char* what, const Value& value) {
+    if (!value.type.is_tensor()) refuse_no_tensor(what, value.name());
+  };
+  for (const Value* input : model.graph->inputs()) check("input", *input);
+  for (const Value* output : model.graph->outputs()) check("output", *output);
+}
+
+void refuse_no_tensor(const std::string& what, const std::string& name) {
+  throw Unsupported(what + " '" + name +
+                    "' of the model is a sequence, an optional or a map; running a model takes "
+                    "and gives tensors alone");
+}
+
 std::unique_ptr<Executor> make_float_executor(const Model& model) {
   return std::make_unique<FloatExecutor>(model);
 }
@@ -92,7 +107,7 @@ void check_feed(const Value& value, const Tensor& tensor) {
 
 TensorMap FloatExecutor::run(const TensorMap& feeds) {
   const Graph& graph = plan_->graph_.graph();
-  std::vector<Tensor> inputs;
+  std::vector<Held> inputs;
   size_t used = 0;
   for (const Value* value : graph.inputs()) {
     auto it = feeds.find(value->name());
@@ -116,10 +131,12 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
       throw BadData("the model has no input '" + name + "'; its inputs are " + known);
     }
   }
-  std::vector<Tensor> outputs = plan_->graph_.run(std::move(inputs), nullptr);
+  std::vector<Held> outputs = plan_->graph_.run(std::move(inputs), nullptr);
   TensorMap results;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    results[graph.outputs()[i]->name()] = std::move(outputs[i]);
+    const std::string& name = graph.outputs()[i]->name();
+    if (outputs[i].sequence) refuse_no_tensor("output", name);
+    results[name] = std::move(outputs[i].tensor);
   }
   return results;
 }

@@ -15,7 +15,9 @@ using Alterer = std::function<void(const Value& value, Tensor& tensor)>;
 class FloatExecutor : public Executor {
  public:
   // Prepares every node. `model` is not changed and must outlive the executor. Raises Unsupported,
-  // naming all ops that are not in the table, and BadModel for impossible attributes.
+  // naming all ops that are not in the table, or an input or output that is no tensor; BadModel for
+  // impossible attributes. Between nodes, and in and out of nested graphs, sequences of tensors may
+  // go; watchers are not shown them.
   explicit FloatExecutor(const Model& model);
   ~FloatExecutor() override;
   FloatExecutor(FloatExecutor&&) noexcept;
@@ -39,5 +41,10 @@ class FloatExecutor : public Executor {
 
 // Raises BadData where `tensor` does not fit what the graph declares of its input `value`.
 void check_feed(const Value& value, const Tensor& tensor);
+
+// Raises Unsupported, naming it, where an input or output of `model` is declared as no tensor.
+void check_all_tensors(const Model& model);
+// Raises that error for the `what` ("input", "output") called `name`.
+[[noreturn]] void refuse_no_tensor(const std::string& what, const std::string& name);
 
 }  // namespace dwindle

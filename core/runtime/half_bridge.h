@@ -17,11 +17,11 @@ class HalfBridge : public KernelContext {
   void narrow_outputs();
 
   // Undefined where the kernel did not make output i.
-  Tensor take_output(size_t i) { return i < outputs_.size() ? std::move(outputs_[i]) : Tensor(); }
+  Held take_output(size_t i) { return i < outputs_.size() ? std::move(outputs_[i]) : Held(); }
 
  private:
   DType half_ = DType::kUndefined;
-  std::vector<std::unique_ptr<Tensor>> widened_;
+  std::vector<std::unique_ptr<Held>> widened_;
 };
 
 }  // namespace dwindle

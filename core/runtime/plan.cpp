@@ -10,7 +10,7 @@
 namespace dwindle {
 namespace {
 
-const Tensor kOmitted;
+const Held kOmitted;
 
 // The values that a node reads: its inputs and what its nested graphs capture.
 template <typename Visit>
@@ -72,7 +72,7 @@ class StepContext : public HalfBridge {
     outputs_.resize(outputs);
   }
 
-  std::vector<Tensor> run_graph(const Graph& graph, std::vector<Tensor> inputs) override {
+  std::vector<Held> run_graph(const Graph& graph, std::vector<Held> inputs) override {
     return shared_.plans.at(&graph)->run(std::move(inputs), &frame_);
   }
 
@@ -146,7 +146,7 @@ void GraphPlan::fold_constant(Step& step, int opset) {
   const Node& node = *step.node;
   std::vector<Tensor> inputs;
   for (const Value* value : node.inputs()) {
-    const Tensor* tensor = value == nullptr ? &kOmitted : constant_of(value);
+    const Tensor* tensor = value == nullptr ? &kOmitted.tensor : constant_of(value);
     if (tensor == nullptr || tensor->nbytes() > kMostFoldedBytes) return;
     inputs.push_back(*tensor);
   }
@@ -204,14 +204,14 @@ bool GraphPlan::any_watched(std::span<Value* const> values) const {
   return std::any_of(values.begin(), values.end(), [&](const Value* v) { return is_watched(v); });
 }
 
-void GraphPlan::store(Frame& frame, int slot, const Value* value, Tensor tensor) const {
-  if (is_watched(value)) shared_.alterer(*value, tensor);
-  frame.slots[static_cast<size_t>(slot)] = std::move(tensor);
+void GraphPlan::store(Frame& frame, int slot, const Value* value, Held held) const {
+  if (!held.sequence && is_watched(value)) shared_.alterer(*value, held.tensor);
+  frame.slots[static_cast<size_t>(slot)] = std::move(held);
 }
 
 void GraphPlan::run_step(const Step& step, Frame& frame) const {
   compute(step, frame);
-  for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Tensor();
+  for (int slot : step.releases) frame.slots[static_cast<size_t>(slot)] = Held();
 }
 
 void GraphPlan::compute(const Step& step, Frame& frame) const {
@@ -235,14 +235,14 @@ void GraphPlan::run_kernel(const Kernel& kernel, const Step& step,
   if (step.half_via_float) context.narrow_outputs();
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i] < 0) continue;
-    Tensor output = context.take_output(i);
+    Held output = context.take_output(i);
     if (!output.defined()) context.unsupported("output " + std::to_string(i));
     store(frame, outputs[i], last.output(i), std::move(output));
   }
 }
 
-std::vector<Tensor> GraphPlan::run(std::vector<Tensor> inputs, Frame* parent) const {
-  Frame frame{this, parent, std::vector<Tensor>(slots_.size())};
+std::vector<Held> GraphPlan::run(std::vector<Held> inputs, Frame* parent) const {
+  Frame frame{this, parent, std::vector<Held>(slots_.size())};
   for (const auto& [slot, tensor] : constants_) frame.slots[static_cast<size_t>(slot)] = tensor;
   if (inputs.size() != graph_.inputs().size()) {
     throw BadModel("graph '" + graph_.name + "' takes " + std::to_string(graph_.inputs().size()) +
@@ -264,7 +264,7 @@ std::vector<Tensor> GraphPlan::run(std::vector<Tensor> inputs, Frame* parent) co
       throw Unsupported(with_node(error, *step.node));
     }
   }
-  std::vector<Tensor> outputs;
+  std::vector<Held> outputs;
   for (const Source& source : outputs_) {
     Frame* from = &frame;
     for (int up = 0; up < source.depth; ++up) from = from->parent;

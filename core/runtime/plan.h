@@ -26,7 +26,7 @@ struct PlanShared {
 struct Frame {
   const GraphPlan* plan;
   Frame* parent;
-  std::vector<Tensor> slots;
+  std::vector<Held> slots;
 };
 
 // One graph, prepared: its nodes in order, each with its kernel and the slots that it reads and
@@ -37,8 +37,8 @@ class GraphPlan {
   // Makes the kernels of all nodes, nested graphs' too. Raises Unsupported, BadModel.
   void prepare(const GraphPlan* parent);
 
-  // `inputs` has one tensor a graph input. Returns one a graph output.
-  std::vector<Tensor> run(std::vector<Tensor> inputs, Frame* parent) const;
+  // `inputs` has one tensor or sequence a graph input. Returns one a graph output.
+  std::vector<Held> run(std::vector<Held> inputs, Frame* parent) const;
 
   const Graph& graph() const { return graph_; }
 
@@ -93,7 +93,7 @@ class GraphPlan {
   void compute(const Step& step, Frame& frame) const;
   void run_kernel(const Kernel& kernel, const Step& step, const std::vector<Source>& inputs,
                   const Node& last, const std::vector<int>& outputs, Frame& frame) const;
-  void store(Frame& frame, int slot, const Value* value, Tensor tensor) const;
+  void store(Frame& frame, int slot, const Value* value, Held held) const;
 
   const Graph& graph_;
   PlanShared& shared_;

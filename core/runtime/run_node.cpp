@@ -12,12 +12,16 @@ class NodeContext : public HalfBridge {
  public:
   NodeContext(const Node& node, const std::vector<Tensor>& inputs) {
     node_ = &node;
-    for (const Tensor& input : inputs) inputs_.push_back(&input);
+    held_.assign(inputs.begin(), inputs.end());
+    for (const Held& input : held_) inputs_.push_back(&input);
     outputs_.resize(node.num_outputs());
   }
-  std::vector<Tensor> run_graph(const Graph&, std::vector<Tensor>) override {
+  std::vector<Held> run_graph(const Graph&, std::vector<Held>) override {
     throw std::logic_error("run_node: a node without nested graphs runs one");
   }
+
+ private:
+  std::vector<Held> held_;
 };
 
 }  // namespace
@@ -37,7 +41,7 @@ std::optional<std::vector<Tensor>> run_node(const Node& node, int opset,
   std::vector<Tensor> outputs(node.num_outputs());
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (node.output(i) == nullptr) continue;
-    outputs[i] = context.take_output(i);
+    outputs[i] = context.take_output(i).tensor;
     if (!outputs[i].defined()) return std::nullopt;
   }
   return outputs;

@@ -24,6 +24,15 @@ constexpr std::array kDtypeAttributes = {"to", "dtype", "output_dtype", "output_
 
 bool is_half_value(const Value* value) { return value != nullptr && is_half(value->type.dtype); }
 
+bool is_no_tensor(const Value* value) { return value != nullptr && !value->type.is_tensor(); }
+
+// Whether a declared type would go on saying what the tensors in a sequence or an optional were.
+bool touches_other_types(const Node& node) {
+  const auto inputs = node.inputs();
+  return std::any_of(inputs.begin(), inputs.end(), is_no_tensor) ||
+         std::any_of(node.outputs().begin(), node.outputs().end(), is_no_tensor);
+}
+
 bool touches_halves(const Node& node) {
   const auto inputs = node.inputs();
   return std::any_of(inputs.begin(), inputs.end(), is_half_value) ||
@@ -57,7 +66,7 @@ class Widener {
       for (const Node* node : graph.nodes()) {
         if (!touches_halves(*node)) continue;
         can &= node->domain.empty() && !node->is("QuantizeLinear") &&
-               !node->is("DequantizeLinear") && !node->is("BitCast");
+               !node->is("DequantizeLinear") && !node->is("BitCast") && !touches_other_types(*node);
       }
     });
     return can && any;

@@ -77,7 +77,10 @@ class Session {
     return guarded([&] {
       const py::list arrays = session_.attr("run")(names, to_arrays(feeds));
       std::vector<Tensor> tensors;
-      for (size_t i = 0; i < names.size(); ++i) tensors.push_back(to_tensor(arrays[i], names[i]));
+      for (size_t i = 0; i < names.size(); ++i) {
+        if (!py::isinstance<py::array>(arrays[i])) refuse_no_tensor("output", names[i]);
+        tensors.push_back(to_tensor(arrays[i], names[i]));
+      }
       return tensors;
     });
   }
@@ -193,6 +196,7 @@ MakeExecutor OnnxRuntimeFallback::executors() {
   return [told = refused_](const Model& model) -> std::unique_ptr<Executor> {
     return std::make_unique<FallbackExecutor>(
         model, [told](const Model& whole, const std::string& what) {
+          check_all_tensors(whole);
           const bool available = guarded([] { return helper().attr("available")().cast<bool>(); });
           if (!available) {
             throw Unsupported(what + ". Where onnxruntime is installed, it runs such models");

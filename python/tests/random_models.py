@@ -364,14 +364,82 @@ STEPS = IN_BRANCHES + [
 ]
 
 
+def parts_of_list(b):
+    """A value cut into a list; parts of it, or all together again."""
+    value = b.value(lambda s: is_image(s) and s[0] % 2 == 0)
+    if value is None:
+        return
+    name, (c, h, w) = value
+    parts = b.raw("SplitToSequence", [name, b.constant(np.int64(c // 2))], axis=1)
+    if b.chance(0.4):
+        b.add("ConcatFromSequence", [parts], (c, h, w), axis=1)
+    for index in b.pick(((0,), (-1,), (0, 1))):
+        b.add("SequenceAt", [parts, b.constant(np.int64(index))], (c // 2, h, w))
+
+
+def list_of_values(b):
+    """A list of equal shapes that is lengthened, shortened and joined."""
+    value = b.value(lambda s: is_image(s) and s[0] <= 4)
+    if value is None:
+        return
+    name, shape = value
+    others = [b.value(lambda s: s == shape)[0] for _ in range(b.rng.integers(1, 3))]
+    made, length = b.raw("SequenceConstruct", [name, *others]), 1 + len(others)
+    if b.chance(0.5):
+        made, length = b.raw("SequenceInsert", [made, name, b.constant(np.int64(0))]), length + 1
+    if b.chance(0.3):
+        made, length = b.raw("SequenceErase", [made]), length - 1
+    b.add("ConcatFromSequence", [made], (length * shape[0], *shape[1:]), axis=1)
+
+
+def list_in_loop(b):
+    """A loop that carries a list and lengthens it by a layer of the value that it captures."""
+    if b.depth > 1:
+        return
+    value = b.value(lambda s: is_image(s) and s[0] <= 4)
+    if value is None:
+        return
+    step, going, state = b.name("i"), b.name("go"), b.name("s")
+    inner, name = branch(b, value)
+    longer = inner.raw("SequenceInsert", [state, name])
+    on = inner.raw("Identity", [going])
+    info = helper.make_tensor_value_info
+    listed = helper.make_tensor_sequence_value_info
+    body = helper.make_graph(
+        inner.nodes,
+        "body",
+        [
+            info(step, TensorProto.INT64, []),
+            info(going, TensorProto.BOOL, []),
+            listed(state, TensorProto.FLOAT, None),
+        ],
+        [info(on, TensorProto.BOOL, []), listed(longer, TensorProto.FLOAT, None)],
+        inner.initializers,
+    )
+    trips = int(b.rng.integers(1, 4))
+    start = b.raw("SequenceEmpty", [])
+    made = b.raw("Loop", [b.constant(np.int64(trips)), "", start], body=body)
+    if b.chance(0.5):
+        b.add("SequenceAt", [made, b.constant(np.int64(-1))], value[1])
+    else:
+        c, h, w = value[1]
+        b.add("ConcatFromSequence", [made], (trips * c, h, w), axis=1)
+
+
+# Models of these seeds and above may hold sequences; those below it have none.
+SEQUENCES = 10000
+LISTS = [parts_of_list, list_of_values, list_in_loop]
+
+
 def random_model(seed, steps=(4, 16)):
     """The model of a seed."""
+    kinds = STEPS if seed < SEQUENCES else STEPS + 3 * LISTS
     rng = np.random.default_rng(seed)
     opset = int(rng.choice([13, 15, 17, 18, 20, 21]))
     channels = int(rng.choice([2, 4]))
     builder = Builder(rng, opset, [("x", (channels, SIDE, SIDE))], [0])
     for _ in range(rng.integers(*steps)):
-        builder.pick(STEPS)(builder)
+        builder.pick(kinds)(builder)
     if len(builder.values) == 1:
         activation(builder)
     made = builder.values[1:]

@@ -230,7 +230,8 @@ def test_an_unknown_rank_is_no_scalar():
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["a"], "first"),
         helper.make_node("SequenceConstruct", ["a", "x"], ["s"]),
-        helper.make_node("ConcatFromSequence", ["s"], ["b"], axis=1),
+        helper.make_node("ConcatFromSequence", ["s"], ["c"], axis=1),
+        helper.make_node("Gelu", ["c"], ["b"], "gelu", domain="com.microsoft"),
         helper.make_node("Shape", ["b"], ["shape"]),
         helper.make_node("Size", ["shape"], ["rank"]),
         helper.make_node("Cast", ["rank"], ["factor"], to=TensorProto.FLOAT),
