@@ -84,7 +84,8 @@ std::vector<Pair> paired_values(const Model& real, const Model& quantized) {
   return pairs;
 }
 
-constexpr double kMostDb = 100;  // that counts, where losses are put in order
+// What has more is as good as exact: images of bytes at a scale that fits them.
+constexpr double kMostDb = 100;
 
 // The loss to order by: an exact input counts as one of kMostDb.
 double rank_of(const NodeLoss& loss) {
@@ -120,7 +121,7 @@ std::vector<NodeLoss> node_losses(const std::vector<Pair>& pairs,
     loss.node = node->name.empty() ? pair.real->name() : node->name;
     loss.op = node->op_type;
     loss.sqnr_db = own;
-    if (std::isfinite(inputs)) loss.lost_db = inputs - own;
+    if (std::isfinite(inputs) && inputs < kMostDb) loss.lost_db = inputs - own;
     if (pair.rounded_for != nullptr) loss.rounded_for = handle(*pair.rounded_for);
   }
   std::stable_sort(losses.begin(), losses.end(),

@@ -14,7 +14,7 @@ namespace dwindle::passes {
 struct NodeLoss {
   std::string node, op;
   double sqnr_db = 0;  // of its output
-  // Less than its worst input has; none where its inputs are exact.
+  // Less than its worst input has; none where its inputs are exact, or as good as that (100 dB).
   std::optional<double> lost_db = {};
   // Where the node computes in float: the node that its output is rounded for.
   std::string rounded_for = {};

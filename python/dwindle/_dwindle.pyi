@@ -28,7 +28,7 @@ class NodeLoss(TypedDict):
     node: str
     op: str
     sqnr_db: float
-    lost_db: float | None  # None: its inputs are exact
+    lost_db: float | None  # None: its inputs are exact, or as good (100 dB)
     rounded_for: str | None  # computed in float: the node its output is rounded for
 
 class Quality(TypedDict):
