@@ -98,7 +98,7 @@ def sanitized() -> Count:
 
 def python() -> Count:
     report = RESULTS / "python.xml"
-    code = run(sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}")
+    code = run(sys.executable, "-m", "pytest", "-q", "-n", "auto", f"--junit-xml={report}")
     no_tests = 5  # pytest's exit code where it finds none
     return Count() if code == no_tests else counted(code, report, read_junit)
 

@@ -19,10 +19,18 @@ struct OpaqueAttribute {
 };
 
 struct Attribute {
-  using Value =
+  using Variant =
       std::variant<std::monostate, float, int64_t, std::string, Tensor, std::unique_ptr<Graph>,
                    std::vector<float>, std::vector<int64_t>, std::vector<std::string>,
                    std::vector<Tensor>, std::vector<std::unique_ptr<Graph>>, OpaqueAttribute>;
+  // What moves and destroys so many alternatives is compiled once, not wherever a node is made.
+  struct Value : Variant {
+    using Variant::Variant;
+    Value() = default;
+    Value(Value&& other) noexcept;
+    Value& operator=(Value&& other) noexcept;
+    ~Value();
+  };
 
   std::string name;
   Value value;            // monostate where `reference` is set

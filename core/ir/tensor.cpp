@@ -14,6 +14,12 @@ constexpr size_t kComparedPart = size_t{4} << 20;
 
 }  // namespace
 
+Tensor::Tensor(const Tensor&) = default;
+Tensor::Tensor(Tensor&&) noexcept = default;
+Tensor& Tensor::operator=(const Tensor&) = default;
+Tensor& Tensor::operator=(Tensor&&) noexcept = default;
+Tensor::~Tensor() = default;
+
 Tensor Tensor::allocate(DType dtype, Dims shape) {
   Tensor tensor;
   tensor.dtype_ = dtype;

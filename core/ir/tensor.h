@@ -19,6 +19,12 @@ class Tensor {
  public:
   // No tensor: dtype() is kUndefined.
   Tensor() = default;
+  // Not inline: they take much code, and tensors are everywhere.
+  Tensor(const Tensor& other);
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(const Tensor& other);
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor();
 
   // Bytes owned and not initialized; zeros() clears them. Raises BadModel where the shape is not
   // possible, Error where memory is short.

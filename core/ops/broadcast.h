@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/ops/op.h"
@@ -29,29 +30,15 @@ struct MergedAxes {
 };
 MergedAxes merge_axes(const Dims& out, const std::vector<const Dims*>& shapes);
 
-// N inputs that broadcast to one output.
+// N inputs that broadcast to one output. Made for N of 2 and 3.
 template <size_t N>
 class Broadcast {
  public:
   using Offsets = std::array<int64_t, N>;
 
-  Broadcast(const KernelContext& c, const std::vector<const Dims*>& shapes)
-      : shape_(broadcast_dims(c, shapes)), size_(element_count(shape_)) {
-    const MergedAxes merged = merge_axes(shape_, shapes);
-    inner_ = merged.axes.back().extent;
-    for (size_t k = 0; k < N; ++k) steps_[k] = (merged.axes.back().moving >> k) & 1u;
-    Offsets stride;
-    for (size_t k = 0; k < N; ++k) stride[k] = steps_[k] ? inner_ : 1;
-    for (size_t i = merged.axes.size() - 1; i-- > 0;) {
-      Outer outer{merged.axes[i].extent, {}};
-      for (size_t k = 0; k < N; ++k) {
-        const bool moves = (merged.axes[i].moving >> k) & 1u;
-        outer.stride[k] = moves ? stride[k] : 0;
-        if (moves) stride[k] *= outer.extent;
-      }
-      outer_.push_back(outer);
-    }
-  }
+  using Run = std::function<void(int64_t out, const Offsets& inputs, int64_t count)>;
+
+  Broadcast(const KernelContext& c, const std::vector<const Dims*>& shapes);
 
   const Dims& shape() const { return shape_; }
   int64_t size() const { return size_; }
@@ -59,11 +46,7 @@ class Broadcast {
   bool steps(size_t k) const { return steps_[k]; }
 
   // Calls `run(out_offset, offsets, count)` for runs that cover the output, from several threads.
-  template <typename Run>
-  void for_each_run(int64_t grain, const Run& run) const {
-    if (size_ == 0) return;
-    parallel_for(size_, grain, [&](int64_t begin, int64_t end) { range(begin, end, run); });
-  }
+  void for_each_run(int64_t grain, const Run& run) const;
 
  private:
   struct Outer {
@@ -71,32 +54,7 @@ class Broadcast {
     Offsets stride;
   };
 
-  template <typename Run>
-  void range(int64_t begin, int64_t end, const Run& run) const {
-    std::vector<int64_t> index(outer_.size(), 0);  // innermost first
-    Offsets base{};
-    int64_t rest = begin / inner_;
-    for (size_t i = 0; i < outer_.size(); ++i) {
-      index[i] = rest % outer_[i].extent;
-      rest /= outer_[i].extent;
-      for (size_t k = 0; k < N; ++k) base[k] += index[i] * outer_[i].stride[k];
-    }
-    int64_t within = begin % inner_;
-    for (int64_t at = begin; at < end;) {
-      const int64_t count = std::min(inner_ - within, end - at);
-      Offsets offsets = base;
-      for (size_t k = 0; k < N; ++k) offsets[k] += steps_[k] ? within : 0;
-      run(at, offsets, count);
-      at += count;
-      within = 0;
-      for (size_t i = 0; i < outer_.size(); ++i) {
-        for (size_t k = 0; k < N; ++k) base[k] += outer_[i].stride[k];
-        if (++index[i] < outer_[i].extent) break;
-        for (size_t k = 0; k < N; ++k) base[k] -= outer_[i].extent * outer_[i].stride[k];
-        index[i] = 0;
-      }
-    }
-  }
+  void range(int64_t begin, int64_t end, const Run& run) const;
 
   Dims shape_;
   int64_t size_;
