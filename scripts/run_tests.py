@@ -98,7 +98,9 @@ def sanitized() -> Count:
 
 def python() -> Count:
     report = RESULTS / "python.xml"
-    code = run(sys.executable, "-m", "pytest", "-q", "-n", "auto", f"--junit-xml={report}")
+    # Whole files: the tests of a file draw from one generator of random numbers, in their order.
+    parallel = ["-n", "auto", "--dist", "loadfile"]
+    code = run(sys.executable, "-m", "pytest", "-q", *parallel, f"--junit-xml={report}")
     no_tests = 5  # pytest's exit code where it finds none
     return Count() if code == no_tests else counted(code, report, read_junit)
 

@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "dwindle-calibration";
-constexpr int kVersion = 2;  // counts up where the same data would give other statistics, too
+constexpr int kVersion = 3;  // counts up where the same data would give other statistics, too
 
 class Hash {
  public:

@@ -99,10 +99,11 @@ std::vector<std::pair<const Value*, int>> averaged_values(const Placement& place
 std::vector<const Graph*> quantized_bodies(const Placement& placement) {
   std::vector<const Graph*> bodies;
   std::unordered_set<const Graph*> known;
-  for (const Node* node : placement.nodes) {
-    const Graph* graph = node->graph();
+  auto add = [&](const Graph* graph) {
     if (graph->parent() != nullptr && known.insert(graph).second) bodies.push_back(graph);
-  }
+  };
+  for (const Node* node : placement.nodes) add(node->graph());
+  for (const WeightSite& site : placement.weights) add(site.node->graph());
   return bodies;
 }
 
@@ -199,7 +200,7 @@ class Calibrator {
       if (!blind.empty()) {
         statistics_.unusable.emplace(value, blind);
       } else if (!observer->seen()) {
-        statistics_.unusable.emplace(value, "calibration never reached it");
+        statistics_.unusable.emplace(value, kNeverReached);
       }
     }
     std::erase_if(statistics_.unreached, [&](const Graph* body) {

@@ -37,6 +37,9 @@ class ChannelMeans {
   double count_ = 0;
 };
 
+// Why a value has no range where no sample made one.
+inline constexpr const char* kNeverReached = "calibration never reached it";
+
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes

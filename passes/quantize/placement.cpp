@@ -312,7 +312,7 @@ namespace {
 const Node* float_reader(const WeightSite& site, const Placement& placement,
                          const std::set<std::pair<const Node*, int>>& sites, const KeptFloat& kept,
                          bool activations) {
-  const Value* weights = site.node->input(static_cast<size_t>(site.input));
+  const Value* weights = site.weights();
   if (placement.quantizes(weights)) return nullptr;
   for (const Use& use : weights->uses()) {
     if (sites.contains({use.node, static_cast<int>(use.input)})) continue;

@@ -28,6 +28,8 @@ struct Island {
 struct WeightSite {
   Node* node;
   int input;
+
+  Value* weights() const { return node->input(static_cast<size_t>(input)); }
 };
 
 struct Placement {

@@ -146,27 +146,42 @@ class QuantizeStatic : public Pass {
     return std::move(cached.statistics);
   }
 
-  // Nodes that read or make a value without a range.
+  // Nodes that read or make a value without a range, and those that no sample reaches.
   static void keep_unusable(const Plan& plan, const Statistics& statistics, KeptFloat& kept,
                             StoredWeights& stored) {
     const Placement& placement = plan.placement;
-    for (const Node* node : placement.nodes) {
-      if (!statistics.unreached.contains(node->graph())) continue;
-      kept.emplace(node, "calibration never reached it");
-      stored.insert(node);
-    }
-    auto check = [&](const Node* node, const Value* value) {
+    std::unordered_set<const Node*> unreached;
+    auto keep = [&](const Node* node, const std::string& reason) {
+      if (!kept.emplace(node, reason).second) return;
+      if (reason == kNeverReached) {
+        unreached.insert(node);
+      } else {
+        stored.insert(node);
+      }
+    };
+    auto check_body = [&](const Node* node) {
+      if (statistics.unreached.contains(node->graph())) keep(node, kNeverReached);
+    };
+    auto check_value = [&](const Node* node, const Value* value) {
       if (value == nullptr || !placement.quantizes(value)) return;
       auto found = statistics.unusable.find(placement.source(value));
-      if (found == statistics.unusable.end()) return;
-      kept.emplace(node, found->second);
-      stored.insert(node);
+      if (found != statistics.unusable.end()) keep(node, found->second);
     };
+    for (const WeightSite& site : placement.weights) check_body(site.node);
     for (Node* node : placement.nodes) {
-      const KeptFloat none;
-      for (const Value* input : node->inputs()) check(node, input);
-      for (const Value* output : node->outputs()) check(node, output);
-      check(node, fused_tail(node, none)->output());
+      check_body(node);
+      for (const Value* input : node->inputs()) check_value(node, input);
+      for (const Value* output : node->outputs()) check_value(node, output);
+      check_value(node, fused_tail(node, KeptFloat())->output());
+    }
+    // Nothing that was measured speaks for rounding the weights of a node that no sample reaches,
+    // unless another node reads them too.
+    std::unordered_set<const Value*> measured;
+    for (const WeightSite& site : placement.weights) {
+      if (!unreached.contains(site.node)) measured.insert(site.weights());
+    }
+    for (const WeightSite& site : placement.weights) {
+      if (measured.contains(site.weights()) && kept.contains(site.node)) stored.insert(site.node);
     }
   }
 

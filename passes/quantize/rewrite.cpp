@@ -66,7 +66,7 @@ void make_room(const PlannedWeights& planned) {
   Node& node = *planned.site.node;
   const int at = quant_rule(node)->bias_input;
   if (!planned.real.bias || node.input(static_cast<size_t>(at)) != nullptr) return;
-  const Value& weights = *node.input(static_cast<size_t>(planned.site.input));
+  const Value& weights = *planned.site.weights();
   node.set_input(static_cast<size_t>(at),
                  node.graph()->add_initializer(weights.name() + "_bias", *planned.real.bias));
 }

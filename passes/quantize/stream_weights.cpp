@@ -73,7 +73,7 @@ StreamedWeights stream_weights(const WeightSite& site, const WeightOptions& opti
   PlannedWeights& planned = streamed.planned;
   const Tensor& real = planned.real.weights;
   planned.format = weight_format(site, real, options);
-  const bool external = site.node->input(static_cast<size_t>(site.input))->constant()->mapped();
+  const bool external = site.weights()->constant()->mapped();
   if (external && packed_bytes(planned.format.dtype, real.size()) > kSmall) {
     planned.quantized = through_file(real, planned.format, spill, streamed.loss);
   } else {

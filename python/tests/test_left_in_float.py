@@ -26,13 +26,16 @@ def notes(model):
     return [note for report in model.report for note in report["notes"]]
 
 
-def branches(before):
+def branches(before, never_reads="w2"):
     """A product, and one in each branch of an If that reads `h`, which is computed outside."""
     then = helper.make_graph(
         [helper.make_node("MatMul", ["h", "w1"], ["t"], name="taken")], "t", [], [value("t", None)]
     )
     never = helper.make_graph(
-        [*before, helper.make_node("MatMul", ["k" if before else "h", "w2"], ["e"], name="never")],
+        [
+            *before,
+            helper.make_node("MatMul", ["k" if before else "h", never_reads], ["e"], name="never"),
+        ],
         "e",
         [],
         [value("e", None)],
@@ -47,12 +50,9 @@ def branches(before):
     )
 
 
-def read_in(model, attribute):
-    """What the product in a branch reads."""
+def branch_of(model, attribute):
     node = next(n for n in model.to_onnx().graph.node if n.op_type == "If")
-    graph = next(a.g for a in node.attribute if a.name == attribute)
-    assert [n.op_type for n in graph.node][-2:] == ["DequantizeLinear", "MatMul"]
-    return graph.node[-1].input[0]
+    return next(a.g for a in node.attribute if a.name == attribute)
 
 
 @pytest.mark.parametrize("before", [[], [helper.make_node("Tanh", ["h"], ["k"], name="tanh")]])
@@ -62,15 +62,27 @@ def test_a_branch_that_no_sample_takes(before, tmp_path):
         for _ in range(4)
     ]
     options = {"calib_cache": str(tmp_path / "cache.json")}
-    told = (
-        "float: MatMul 'never': calibration never reached it; its weights are integers all the same"
-    )
+    told = "float: MatMul 'never': calibration never reached it"
     for _ in range(2):  # computed, then from the cache
         small = dwindle.quantize(branches(before), feeds, **options)
         assert told in notes(small)
-        rounded = {n.output[0] for n in small.to_onnx().graph.node if "Dequantize" in n.op_type}
-        assert read_in(small, "then_branch") in rounded
-        assert read_in(small, "else_branch") == ("k" if before else "h")
+        graph = small.to_onnx().graph
+        constants = {tensor.name: tensor.data_type for tensor in graph.initializer}
+        rounded = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+        assert branch_of(small, "then_branch").node[-1].input[0] in rounded
+        data, weights_read = branch_of(small, "else_branch").node[-1].input
+        assert data == ("k" if before else "h")
+        assert constants[weights_read] == TensorProto.FLOAT
+
+
+def test_a_branch_that_no_sample_takes_shares_the_weights_of_one_that_samples_take():
+    feeds = [{"x": RNG.standard_normal((2, 64)).astype(np.float32), "c": np.array(True)}]
+    small = dwindle.quantize(branches([], never_reads="w1"), feeds)
+    reason = "calibration never reached it; its weights are integers all the same"
+    assert f"float: MatMul 'never': {reason}" in notes(small)
+    for attribute in ("then_branch", "else_branch"):
+        stored = [t for t in branch_of(small, attribute).initializer if list(t.dims) == [64, 64]]
+        assert [t.data_type for t in stored] == [TensorProto.INT8]
 
 
 def test_weights_that_a_float_node_reads_too_are_not_stored_twice():
