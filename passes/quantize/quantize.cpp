@@ -9,6 +9,7 @@
 #include "core/data/open_dataset.h"
 #include "core/onnx/onnx.h"
 #include "core/ops/infer.h"
+#include "core/runtime/first_non_finite.h"
 #include "core/runtime/same_outputs.h"
 #include "core/support/error.h"
 #include "passes/describe.h"
@@ -176,12 +177,13 @@ void require_classes(const Model& model) {
 // Random inputs show what a result computes, but nothing may be made to fit them.
 enum class DataUse { kCalibrateAndProve, kProve };
 
-void require_numbers(const Quality& quality) {
+void require_numbers(const Quality& quality, const Model& original, const std::vector<Feed>& feeds,
+                     const MakeExecutor& executors) {
   for (const OutputAgreement& output : quality.outputs) {
     if (!std::isnan(output.sqnr_db)) continue;
-    throw BadData("output '" + output.output +
-                  "' is not a number on the calibration data: a constant of the model or a step on "
-                  "the way there makes NaN or an infinity");
+    const std::string where = first_non_finite(original, feeds, executors);
+    throw BadData("output '" + output.output + "' is not a number on the calibration data: " +
+                  (where.empty() ? "a step on the way there makes NaN or an infinity" : where));
   }
 }
 
@@ -224,7 +226,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality = measure_quality(original, simplified, model, keeping.kept(), options.worst,
                                    progress, executors);
-  require_numbers(*result.quality);
+  require_numbers(*result.quality, original, keeping.kept(), executors);
   tell_noisy_outputs(*result.quality, recipe, result);
   if (!options.max_drop) return result;
   keeping.rewind();
