@@ -77,6 +77,9 @@ class Placer {
       for (Node* node : graph.nodes()) visit(node);
     });
     for_each_graph(graph_, [&](Graph& graph) {
+      for (Node* node : graph.nodes()) move_into_bodies(node);
+    });
+    for_each_graph(graph_, [&](Graph& graph) {
       list_islands(graph);
       for (Value* value : graph.values()) {
         if (placement_.quantizes(value)) placement_.values.push_back(value);
@@ -169,6 +172,21 @@ class Placer {
       return std::ranges::all_of(floats,
                                  [&](const Value* value) { return is_broadcast(*value, *large); });
     });
+  }
+
+  // Integers that are moved before a branch or a loop captures them get there as integers: ONNX
+  // Runtime 1.31 aborts where it takes a DequantizeLinear along with such a move.
+  void move_into_bodies(Node* node) {
+    const QuantRule* rule = quant_rule(*node);
+    if (!activations_ || rule == nullptr || rule->kind != QuantKind::kSharesRange ||
+        done_.contains(node) || kept_.contains(node) || !is_float_tensor(node->output()) ||
+        !placement_.quantizes(node->input(0))) {
+      return;
+    }
+    const auto& uses = node->output()->uses();
+    const bool captured = std::ranges::any_of(
+        uses, [&](const Use& use) { return use.node->graph() != node->graph(); });
+    if (captured) quantize_follower(node, *rule);
   }
 
   bool comes_as_integers(const Value* value) const {
@@ -307,12 +325,11 @@ Node* fused_tail(Node* node, const KeptFloat& kept) {
 
 namespace {
 
-// A node beside `site` that needs the same weights in float. Not one that was asked to stay in
-// float where activations are integers: then the arithmetic is worth the second copy.
-const Node* float_reader(const WeightSite& site, const Placement& placement,
+// A node that needs `weights`, which are those of some of `sites`, in float. Not one that was asked
+// to stay in float where activations are integers: then the arithmetic is worth the second copy.
+const Node* float_reader(const Value* weights, const Placement& placement,
                          const std::set<std::pair<const Node*, int>>& sites, const KeptFloat& kept,
                          bool activations) {
-  const Value* weights = site.weights();
   if (placement.quantizes(weights)) return nullptr;
   for (const Use& use : weights->uses()) {
     if (sites.contains({use.node, static_cast<int>(use.input)})) continue;
@@ -326,8 +343,11 @@ KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, boo
   std::set<std::pair<const Node*, int>> sites;
   for (const WeightSite& site : placement.weights) sites.emplace(site.node, site.input);
   KeptFloat doubled;
+  std::unordered_map<const Value*, const Node*> readers;  // many sites may share their weights
   for (const WeightSite& site : placement.weights) {
-    const Node* reader = float_reader(site, placement, sites, kept, activations);
+    auto [found, added] = readers.try_emplace(site.weights());
+    if (added) found->second = float_reader(found->first, placement, sites, kept, activations);
+    const Node* reader = found->second;
     if (reader == nullptr) continue;
     doubled.emplace(site.node, reader->op_type + " '" + handle(*reader) +
                                    "' reads its weights in float: integers beside them would only "

@@ -211,7 +211,7 @@ def quantize_static(
     model_output: str | os.PathLike[str],
     calibration_data_reader: Any = None,
     quant_format: Any = QuantFormat.QDQ,
-    op_types_to_quantize: Sequence[str] | None = None,
+    op_types_to_quantize: str | Sequence[str] | None = None,
     per_channel: bool = False,
     reduce_range: bool = False,
     activation_type: Any = QuantType.QInt8,
@@ -269,6 +269,8 @@ def quantize_static(
         model = _dwindle.load(model)
     elif not isinstance(model, _dwindle.Model):
         model = _dwindle.from_onnx(model)
+    if isinstance(op_types_to_quantize, str):
+        op_types_to_quantize = [op_types_to_quantize]
     if op_types_to_quantize:
         # Such lists name what a script knows of, not what a model holds.
         held = [op for op in op_types_to_quantize if op in _dwindle.op_types(model)]

@@ -199,3 +199,68 @@ def test_a_state_beside_a_signal_has_its_batch_in_any_place():
     outputs = [("y", TensorProto.FLOAT, None)]
     small = dwindle.simplify(build(nodes, {"kernel": kernel, **axes}, inputs, outputs))
     assert small.proof["same"]
+
+
+def test_gates_of_many_small_shares():
+    """Softmax between integers: finer steps than 1/256 are too fine for ONNX Runtime's kernel."""
+    channels = 96
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["c"]),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Softmax", ["f"], ["gate"]),
+        helper.make_node("MatMul", ["gate", "w"], ["y"]),
+    ]
+    initializers = {
+        "k": RNG.normal(size=(channels, 3, 3, 3)).astype(np.float32) / 5,
+        "w": RNG.normal(size=(channels, 64)).astype(np.float32) + 2,
+    }
+    sides = [("x", TensorProto.FLOAT, ["N", 3, 12, 12])], [("y", TensorProto.FLOAT, None)]
+    model = build(nodes, initializers, *sides)
+    feeds = [{"x": RNG.normal(size=(4, 3, 12, 12)).astype(np.float32)} for _ in range(4)]
+    small = dwindle.quantize(model, feeds)
+    assert "QuantizeLinear" in ops(small.to_onnx())
+    assert sqnr(model, small.to_bytes(), feeds) > 20
+
+
+@pytest.mark.parametrize("move", ["Slice", "Transpose", "Reshape"])
+def test_integers_that_are_moved_into_a_branch(move):
+    """ONNX Runtime aborts where it takes a DequantizeLinear along with such a move."""
+    inputs = {"Slice": ["f", "start", "end", "axis"], "Transpose": ["f"], "Reshape": ["f", "shape"]}
+
+    def branch(op, name):
+        out = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(op, ["s"], [name])], name, [], [out])
+
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["f"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["f", "w"], ["y"]),
+        helper.make_node(
+            move, inputs[move], ["s"], **({"perm": [1, 0, 2]} if move == "Transpose" else {})
+        ),
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Greater", ["most", "bound"], ["c"]),
+        helper.make_node(
+            "If", ["c"], ["o"], then_branch=branch("Tanh", "t"), else_branch=branch("Sigmoid", "e")
+        ),
+    ]
+    initializers = {
+        "w": RNG.normal(size=(96, 96)).astype(np.float32),
+        "bound": np.float32(3.5),
+        "start": np.array([0], np.int64),
+        "end": np.array([16], np.int64),
+        "axis": np.array([1], np.int64),
+        "shape": np.array([1, -1], np.int64),
+    }
+    sides = (
+        [("x", TensorProto.FLOAT, [1, 96, 64])],
+        [("y", TensorProto.FLOAT, None), ("o", TensorProto.FLOAT, None)],
+    )
+    model = build(nodes, initializers, *sides)
+    feeds = [{"x": RNG.normal(size=(1, 96, 64)).astype(np.float32)} for _ in range(4)]
+    small = dwindle.quantize(model, feeds).to_onnx()
+    if_node = next(n for n in small.graph.node if n.op_type == "If")
+    captured = if_node.attribute[0].g.node[0].input[0]
+    maker = {out: n.op_type for n in small.graph.node for out in n.output}
+    assert maker[captured] == "DequantizeLinear"
+    assert sqnr(model, small.SerializeToString(), feeds) > 25

@@ -155,3 +155,24 @@ def test_a_small_file_that_grows_is_told():
     assert f"the file takes {after} bytes, more than the {before} that it had" in " ".join(
         notes(small)
     )
+
+
+def test_a_layer_whose_weights_lose_everything():
+    """One row of weights is a thousand times the others, and meets inputs that are next to nothing."""
+    matrix = RNG.standard_normal((64, 64)).astype(np.float32)
+    matrix[0] *= 1000
+    model = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="uneven")],
+        [value("x", ["N", 64])],
+        [numpy_helper.from_array(matrix, "w")],
+    )
+    feeds = [{"x": RNG.standard_normal((8, 64)).astype(np.float32)} for _ in range(2)]
+    for feed in feeds:
+        feed["x"][:, 0] *= 1e-4
+    small = dwindle.quantize(model, feeds)
+    assert any(
+        n.startswith("float: MatMul 'uneven': only ")
+        and n.endswith(" dB of its output would be left")
+        for n in notes(small)
+    )
+    assert "QuantizeLinear" not in {n.op_type for n in small.to_onnx().graph.node}

@@ -205,7 +205,7 @@ def test_names_are_no_globs(tmp_path):
 def test_matmul_counts_where_simplify_makes_a_gemm_of_it(tmp_path):
     model = make_dense(8, 5)
     feeds = [{"x": x} for x in samples(4, shape=(4, 8))]
-    small = ours(tmp_path, model, feeds, op_types_to_quantize=["MatMul"])
+    small = ours(tmp_path, model, feeds, op_types_to_quantize="MatMul")
     assert "QuantizeLinear" in node_ops(small)
     small = ours(tmp_path, model, feeds, op_types_to_quantize=["Add"])
     assert "QuantizeLinear" not in node_ops(small)
