@@ -12,7 +12,7 @@ namespace {
 // Constants up to this many elements are printed whole.
 constexpr int64_t kShort = 8;
 
-std::string in_quotes(std::string_view text) {
+std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -36,7 +36,7 @@ std::string value_name(const Value* value) {
     return std::isalnum(static_cast<unsigned char>(c)) ||
            std::string_view("_./:-").find(c) != std::string_view::npos;
   });
-  return "%" + (plain ? name : in_quotes(name));
+  return "%" + (plain ? name : quoted(name));
 }
 
 std::string typed(const Value* value) {
@@ -62,7 +62,7 @@ std::string numbers(const std::vector<T>& values) {
 
 std::string elements(const Tensor& tensor) {
   const DType dtype = tensor.dtype();
-  if (dtype == DType::kString) return "[" + joined(tensor.string_values(), in_quotes) + "]";
+  if (dtype == DType::kString) return "[" + joined(tensor.string_values(), quoted) + "]";
   if (dtype == DType::kDouble) {
     return fmt::format("[{}]", fmt::join(tensor.values<double>(), ", "));
   }
@@ -116,7 +116,7 @@ void Printer::line(const std::string& content) {
 void Printer::print(const Model& model) {
   line(fmt::format("model ir_version={} opsets={}", model.ir_version, opset_list(model.opsets)));
   for (const auto& [key, value] : model.metadata) {
-    line("metadata " + in_quotes(key) + "=" + in_quotes(value));
+    line("metadata " + quoted(key) + "=" + quoted(value));
   }
   print(*model.graph, "");
   for (const Function& function : model.functions) print(function);
@@ -139,7 +139,7 @@ void Printer::print(const Function& function) {
 
 void Printer::print(const Graph& graph, const std::string& opening) {
   std::string first = opening + "graph ";
-  if (!graph.name.empty()) first += in_quotes(graph.name) + " ";
+  if (!graph.name.empty()) first += quoted(graph.name) + " ";
   line(first + "(" + joined(graph.inputs(), typed) + ") {");
   ++depth_;
   print_constants(graph);
@@ -167,12 +167,12 @@ std::string Printer::attribute_text(const Attribute& attribute) const {
     std::string operator()(std::monostate) const { return "none"; }
     std::string operator()(float value) const { return fmt::format("{}", value); }
     std::string operator()(int64_t value) const { return std::to_string(value); }
-    std::string operator()(const std::string& value) const { return in_quotes(value); }
+    std::string operator()(const std::string& value) const { return quoted(value); }
     std::string operator()(const Tensor& value) const { return to_text(value); }
     std::string operator()(const std::vector<float>& values) const { return numbers(values); }
     std::string operator()(const std::vector<int64_t>& values) const { return numbers(values); }
     std::string operator()(const std::vector<std::string>& values) const {
-      return "[" + joined(values, in_quotes) + "]";
+      return "[" + joined(values, quoted) + "]";
     }
     std::string operator()(const std::vector<Tensor>& values) const {
       return "[" + joined(values, [](const Tensor& tensor) { return to_text(tensor); }) + "]";
@@ -198,7 +198,7 @@ void Printer::print(const Node& node) {
     const auto print_one = [&](const Attribute& attribute) { return attribute_text(attribute); };
     out += " {" + joined(node.attributes(), print_one) + "}";
   }
-  if (!node.name.empty()) out += " " + in_quotes(node.name);
+  if (!node.name.empty()) out += " " + quoted(node.name);
   line(out);
   ++depth_;
   for (const Attribute& attribute : node.attributes()) {

@@ -85,9 +85,9 @@ class QuantizeStatic : public Pass {
     for (const WeightSite& site : plan.placement.weights) require_finite_parameters(site);
     const Statistics statistics = observe(model, plan.placement, context, result);
     result.counts["calibration samples"] = statistics.samples;
-    RangeChooser ranges(plan.placement, statistics);
+    RangeChooser ranges(plan.placement, statistics, plan.activations);
     for (Value* value : plan.placement.values) {
-      const Range range = widest_step(ranges.range(value), value, plan);
+      const Range range = ranges.range(value);
       plan.params[value] = choose_params(range.low, range.high, plan.activations, plan.symmetric);
     }
     // Weights of the nodes that stay in float for the sake of their data.
@@ -110,16 +110,6 @@ class QuantizeStatic : public Pass {
         keep_sensitive(model, plan, first, context.executors, kept, stored, result)) {
       place();
     }
-  }
-
-  // A Softmax between integers has steps of 1/256 at least: ONNX Runtime's kernel, which takes its
-  // place, overflows with finer ones; TFLite's and CMSIS-NN's have exactly these.
-  static Range widest_step(Range range, const Value* value, const Plan& plan) {
-    const Node* producer = value->producer();
-    const bool integers = producer != nullptr && producer->is("Softmax") &&
-                          plan.placement.quantizes(producer->input(0)) &&
-                          dtype_bits(plan.activations) == 8;
-    return integers ? Range{0, std::max(range.high, 255.0f / 256)} : range;
   }
 
   bool keep_sensitive(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,

@@ -12,9 +12,16 @@ namespace {
 // Twice the range is one bit less for the values in it.
 constexpr float kMostStretch = 2;
 
+constexpr float kLargestShare = 255.0f / 256;
+
+bool is_integer_softmax(const Node* node, const Placement& placement) {
+  return node != nullptr && node->is("Softmax") && placement.quantizes(node->input(0));
+}
+
 }  // namespace
 
-RangeChooser::RangeChooser(const Placement& placement, const Statistics& statistics)
+RangeChooser::RangeChooser(const Placement& placement, const Statistics& statistics,
+                           DType activations)
     : placement_(placement) {
   std::vector<std::pair<const Value*, const Observer*>> observers;
   for (const auto& [value, observer] : statistics.observers) {
@@ -27,7 +34,11 @@ RangeChooser::RangeChooser(const Placement& placement, const Statistics& statist
     }
   });
   for (size_t i = 0; i < ranges.size(); ++i) {
-    groups_.emplace(observers[i].first, Group{ranges[i], ranges[i].high - ranges[i].low});
+    const Value* value = observers[i].first;
+    if (dtype_bits(activations) == 8 && is_integer_softmax(value->producer(), placement)) {
+      ranges[i] = {0, std::max(ranges[i].high, kLargestShare)};
+    }
+    groups_.emplace(value, Group{ranges[i], ranges[i].high - ranges[i].low});
   }
   for (const Node* concat : placement.concats) join(*concat);
 }

@@ -208,3 +208,20 @@ def test_damaged_headers_name_the_file_and_the_key(tmp_path):
             dwindle.quantize(make_classifier(), tmp_path / "some.npy")
         with pytest.raises(dwindle.BadData, match=r"key 'x' of .*some\.npz: "):
             dwindle.quantize(make_classifier(), tmp_path / "some.npz")
+
+
+def test_the_node_that_makes_the_first_nan_is_named():
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Sqrt", ["m"], ["root"], name="odd"),
+        helper.make_node("MatMul", ["root", "w"], ["y"]),
+    ]
+    sides = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 4]) for n in ("x", "y")]
+    stored = [numpy_helper.from_array(-np.eye(4, dtype=np.float32), "w")]
+    graph = helper.make_graph(nodes, "g", sides[:1], sides[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = {"x": np.ones((3, 4), np.float32)}
+    with pytest.raises(dwindle.BadData, match="Sqrt node 'odd' makes NaN first, in 'root'"):
+        dwindle.quantize(model, data, activations="none")
+    with pytest.raises(dwindle.BadData, match="'root' .of Sqrt node 'odd'., sample 0: NaN at"):
+        dwindle.quantize(model, data)
