@@ -165,7 +165,7 @@ class Placer {
     std::vector<const Value*> integers, floats;
     for (size_t i = 0; i < node.num_inputs(); ++i) {
       const Value* value = node.input(i);
-      if (!is_data(rule, i) || value == nullptr || value->constant() != nullptr) continue;
+      if (!rule.is_data(i) || value == nullptr || value->constant() != nullptr) continue;
       (comes_as_integers(value) ? integers : floats).push_back(value);
     }
     return std::ranges::any_of(integers, [&](const Value* large) {
@@ -197,7 +197,7 @@ class Placer {
 
   void quantize_follower(Node* node, const QuantRule& rule) {
     for (size_t i = 0; i < node->num_inputs(); ++i) {
-      if (!is_data(rule, i)) continue;
+      if (!rule.is_data(i)) continue;
       if (!is_float_tensor(node->input(i))) return;
       if (!holds_infinity(node->input(i))) continue;
       reasons_[node] = "its constant '" + node->input(i)->name() + "' holds an infinity";
@@ -205,7 +205,7 @@ class Placer {
     }
     if (rule.kind == QuantKind::kSharesRange && node->input(0)->constant() != nullptr) return;
     for (size_t i = 0; i < node->num_inputs(); ++i) {
-      if (is_data(rule, i)) mark(node->input(i));
+      if (rule.is_data(i)) mark(node->input(i));
     }
     placement_.nodes.push_back(node);
     placement_.in_integers_.insert(node);
@@ -255,10 +255,6 @@ class Placer {
     const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange &&
                        !kept_.contains(producer) && !done_.contains(producer);
     if (moves) quantize_follower(producer, *rule);
-  }
-
-  static bool is_data(const QuantRule& rule, size_t i) {
-    return i < 32 ? (rule.data_inputs >> i & 1) != 0 : rule.data_inputs == ~0u;
   }
 
   void list_islands(const Graph& graph) {

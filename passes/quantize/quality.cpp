@@ -46,7 +46,7 @@ bool in_integers(const Node* node) {
     }
     size_t data = 0, integers = 0;
     for (size_t i = 0; i < node->num_inputs(); ++i) {
-      if (i < 32 ? (rule->data_inputs >> i & 1) == 0 : rule->data_inputs != ~0u) continue;
+      if (!rule->is_data(i)) continue;
       ++data;
       integers += is_dequantized(node->input(i)) ? 1 : 0;
     }

@@ -20,9 +20,12 @@ enum class QuantKind {
 struct QuantRule {
   const char* op;
   QuantKind kind;
-  uint32_t data_inputs;  // bit i: input i is data (an activation, or a constant like one)
+  uint32_t data_inputs;  // bit i: input i is data; all bits: every input is, however many
   std::array<int, 2> weight_inputs = {-1, -1};  // stored as integers where constant
   int bias_input = -1;                          // int32 at scale_x · scale_w
+
+  // Whether input i is data: an activation, or a constant like one.
+  bool is_data(size_t i) const { return i < 32 ? (data_inputs >> i & 1) != 0 : data_inputs == ~0u; }
 };
 
 // The rule of `node`, or null where the op stays in float.

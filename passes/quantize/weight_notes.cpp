@@ -46,8 +46,7 @@ std::vector<std::string> WeightNotes::lines() const {
   if (!wider_.empty()) {
     lines.push_back(
         fmt::format("the weights of {} are int8, not {}: fewer than 8 of them lie along a row or a "
-                    "sum, which is "
-                    "where their blocks would lie",
+                    "sum, which is where their blocks would lie",
                     layers(wider_), dtype_of(options_.dtype)));
   }
   const auto every = [&](const std::vector<std::string>& names) {
