@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
+#include <optional>
 
 #include "core/kernels/count_bins_f32/count_bins_f32.h"
 #include "core/kernels/min_max_f32/min_max_f32.h"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int64_t kMinMaxGrain = 1 << 16;
 // A part has counts of its own, which cost as much as some ten thousand values.
-constexpr int64_t kCountGrain = 1 << 17;
+constexpr int64_t kCountGrain = 1 << 15;
 // Values that are looked at for their extremes and then counted while they are in the cache.
 constexpr int64_t kChunk = 1 << 12;
 constexpr int kLeastExponent = -126;
@@ -114,6 +115,14 @@ double Histogram::bin_width() const { return std::ldexp(1.0, exponent_); }
 // The bins of `part` are no wider.
 void Histogram::take_in(const Part& part) {
   const int steps = exponent_ - part.exponent;
+  const auto first = static_cast<size_t>(part.bin(part.min));
+  const auto last = static_cast<size_t>(part.bin(part.max));
+  if (steps == 0) {
+    for (size_t at = first; at <= last; ++at) {
+      counts_[at] += part.counts[at] + part.counts[at + kBins];
+    }
+    return;
+  }
   for (int bin = part.bin(part.min); bin <= part.bin(part.max); ++bin) {
     const auto at = static_cast<size_t>(bin);
     counts_[static_cast<size_t>(widened(bin, steps))] +=
@@ -128,11 +137,20 @@ void Histogram::add(std::span<const float> values) {
   bool finite = true;
   std::mutex mutex;
   parallel_for(static_cast<int64_t>(values.size()), kCountGrain, [&](int64_t begin, int64_t end) {
-    Part part(exponent_);
-    const bool sound = part.add(values.data() + begin, end - begin);
+    // As many parts as threads: whoever comes next goes on with one that is free.
+    std::optional<Part> part;
+    {
+      std::lock_guard lock(mutex);
+      if (!parts.empty()) {
+        part = std::move(parts.back());
+        parts.pop_back();
+      }
+    }
+    if (!part) part.emplace(exponent_);
+    const bool sound = part->add(values.data() + begin, end - begin);
     std::lock_guard lock(mutex);
     finite = finite && sound;
-    parts.push_back(std::move(part));
+    parts.push_back(std::move(*part));
   });
   if (!finite) report_not_finite(values);
   int exponent = exponent_;

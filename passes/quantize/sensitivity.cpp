@@ -84,6 +84,7 @@ class Roundings {
 
 struct Part {
   double noise;
+  bool measured;  // or told from what the other half leaves of the whole
   Values values;
   bool operator<(const Part& other) const { return noise < other.noise; }
 };
@@ -123,7 +124,8 @@ Roundings make_roundings(const Model& model, const Plan& plan, const Values& val
 }  // namespace
 
 // Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
-// left, which is taken out, until the rest is quiet enough.
+// left, which is taken out, until the rest is quiet enough. For the same reason one half tells
+// about the other, though no value is blamed before it was rounded alone.
 std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
                                              const std::vector<Feed>& feeds, double least_db,
                                              const MakeExecutor& executors) {
@@ -134,13 +136,20 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
   std::vector<SensitiveValue> found;
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
-  parts.push({roundings.noise(all), all});
-  double left = parts.top().noise;
+  double left = roundings.noise(all);
+  if (left > allowed) parts.push({roundings.rough_noise(all), true, all});
   const int runs = most_runs(all.size());
   while (left > allowed && !parts.empty() && roundings.runs() < runs) {
     const Part part = parts.top();
     parts.pop();
+    auto keep = [&](double noise, bool measured, Values values) {
+      if (noise > kLeastShare * allowed) parts.push({noise, measured, std::move(values)});
+    };
     if (part.values.size() == 1) {
+      if (!part.measured) {
+        keep(roundings.rough_noise(part.values), true, part.values);
+        continue;
+      }
       found.push_back({part.values[0], -10 * std::log10(part.noise)});
       taken.insert(part.values[0]);
       const Values rest = without(all, taken);
@@ -149,10 +158,13 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
       continue;
     }
     const auto middle = part.values.begin() + static_cast<ptrdiff_t>(part.values.size() / 2);
-    for (Values half : {Values(part.values.begin(), middle), Values(middle, part.values.end())}) {
-      const double noise = roundings.rough_noise(half);
-      if (noise > kLeastShare * allowed) parts.push({noise, std::move(half)});
-    }
+    Values first(part.values.begin(), middle), second(middle, part.values.end());
+    const double noise = roundings.rough_noise(first);
+    // More than the whole: these noises cancel each other out.
+    const bool adds_up = noise <= part.noise;
+    const double other = adds_up ? part.noise - noise : roundings.rough_noise(second);
+    keep(noise, true, std::move(first));
+    keep(other, !adds_up, std::move(second));
   }
   return found;
 }
