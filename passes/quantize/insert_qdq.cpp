@@ -109,4 +109,27 @@ Value* QdqInserter::dequantized(const Value& real, Tensor integers, const Tensor
   return node->output();
 }
 
+Value* QdqInserter::dequantized_transpose(const Value& real, Tensor integers, const Tensor& scales,
+                                          int axis, int64_t block_size, Node* before) {
+  // Integers of whole or half bytes are turned themselves: runtimes fold that and then find weights
+  // as of any product. Quarters are not: ONNX Runtime 1.31 cannot.
+  const bool turns_integers = dtype_bits(integers.dtype()) >= 4;
+  Value* straight = dequantized(real, std::move(integers), scales, axis, block_size, before);
+  Graph& graph = *before->graph();
+  auto turned = [&](Value* matrix, Node* reader) {
+    Node* node = graph.add_node("Transpose", {matrix}, 1, reader, matrix->name() + "_transposed");
+    node->set_attribute("perm", std::vector<int64_t>{1, 0});
+    const Shape& shape = *matrix->type.shape;
+    node->output()->type = {matrix->type.dtype, Shape{shape[1], shape[0]}, {}};
+    return node->output();
+  };
+  if (!turns_integers) return turned(straight, before);
+  Node* dequantize = straight->producer();
+  dequantize->set_input(0, turned(dequantize->input(0), dequantize));
+  if (scales.rank() == 2) dequantize->set_input(1, turned(dequantize->input(1), dequantize));
+  if (axis >= 0) dequantize->set_attribute("axis", static_cast<int64_t>(1 - axis));
+  straight->type.shape = dequantize->input(0)->type.shape;
+  return straight;
+}
+
 }  // namespace dwindle::passes

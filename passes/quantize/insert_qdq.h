@@ -27,6 +27,10 @@ class QdqInserter {
   // one a slice or (with `block_size` > 0) one a block. Returns its output.
   Value* dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,
                      int64_t block_size, Node* before);
+  // The same of the transpose of the matrix `real`, whose integers stay as they are: readers of
+  // both forms share them. `axis` is one of `real`.
+  Value* dequantized_transpose(const Value& real, Tensor integers, const Tensor& scales, int axis,
+                               int64_t block_size, Node* before);
 
   // An initializer beside `real`, named after it: one for all calls with the same bytes.
   Value* constant(const Value& real, const std::string& suffix, Tensor tensor);

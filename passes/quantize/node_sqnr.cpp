@@ -86,13 +86,23 @@ class NodeProbe {
     if (weights != weights_.end() && weights->second->site.input == static_cast<int>(i)) {
       const PlannedWeights& planned = *weights->second;
       // Factors of the node are in the planned weights and would be applied twice.
-      if (!planned.real.weights.identical(*value->constant())) return *value->constant();
-      return dequantize_weights(planned.quantized.integers, planned.quantized.scales,
-                                planned.format);
+      const Tensor& given = *planned.site.weights()->constant();
+      const bool as_given = planned.real.weights.identical(given);
+      const auto& [integers, scales] = planned.quantized;
+      return as_read(planned.site,
+                     as_given ? dequantize_weights(integers, scales, planned.format) : given);
     }
     const Tensor real = value->constant() != nullptr ? *value->constant() : seen_[value];
     if (!plan_.placement.quantizes(value)) return real;
     return fake_quantized(real, {plan_.params.at(value), integer_range(plan_.activations)});
+  }
+
+  // Weights of a site in the form in which its node reads them.
+  Tensor as_read(const WeightSite& site, Tensor weights) const {
+    const Node* transpose = site.transpose();
+    if (transpose == nullptr) return weights;
+    const Node& stand_in = *copies_.at(transpose->output())->producer();
+    return (*run_node(stand_in, opset_of(model_, *transpose), {std::move(weights)}))[0];
   }
 
   void release(const Value* value) {

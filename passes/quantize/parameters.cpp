@@ -15,14 +15,18 @@ constexpr float kMostBias = 1 << 30;
 // A scale for fewer weights would take more bits than it saves.
 constexpr int64_t kLeastBlock = 8;
 
-const Tensor* constant_input(const Node& node, int input) {
-  const Value* value = input < 0 ? nullptr : node.input(static_cast<size_t>(input));
+const Tensor* float_constant(const Value* value) {
   const Tensor* constant = value == nullptr ? nullptr : value->constant();
   return constant != nullptr && constant->dtype() == DType::kFloat ? constant : nullptr;
 }
 
+const Tensor* bias_input(const Node& node) {
+  const int input = quant_rule(node)->bias_input;
+  return input < 0 ? nullptr : float_constant(node.input(static_cast<size_t>(input)));
+}
+
 int64_t output_channels(const WeightSite& site, const Tensor& weights) {
-  const int axis = weight_axes(*site.node, site.input, weights.rank()).channels;
+  const int axis = site.axes().channels;
   const int64_t channels = axis < 0 ? 0 : weights.shape()[static_cast<size_t>(axis)];
   return channels * (site.node->is("ConvTranspose") ? site.node->int_attribute("group", 1) : 1);
 }
@@ -36,7 +40,7 @@ bool takes_bias(const WeightSite& site) {
 // The constant bias, one value an output channel; null where there is none of that form.
 const Tensor* bias_of(const WeightSite& site, const Tensor& weights) {
   if (!takes_bias(site)) return nullptr;
-  const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
+  const Tensor* bias = bias_input(*site.node);
   if (bias == nullptr || bias->rank() != 1) return nullptr;
   return bias->size() == output_channels(site, weights) ? bias : nullptr;
 }
@@ -55,7 +59,8 @@ struct ErrorView {
   int64_t groups = 1;
 };
 
-std::optional<ErrorView> error_view(const Node& node, const Tensor& weights) {
+std::optional<ErrorView> error_view(const WeightSite& site, const Tensor& weights) {
+  const Node& node = *site.node;
   const Dims& dims = weights.shape();
   if (node.is("Conv") && weights.rank() >= 3) {
     const int64_t taps = weights.size() / std::max<int64_t>(1, dims[0] * dims[1]);
@@ -63,8 +68,7 @@ std::optional<ErrorView> error_view(const Node& node, const Tensor& weights) {
         dims[0], dims[1], taps, dims[1] * taps, taps, 1, node.int_attribute("group", 1)};
   }
   if ((node.is("MatMul") || node.is("Gemm")) && weights.rank() == 2) {
-    const bool transposed = weight_axes(node, 1, 2).channels == 0;
-    if (transposed) return ErrorView{dims[0], dims[1], 1, dims[1], 1, 1};
+    if (site.axes().channels == 0) return ErrorView{dims[0], dims[1], 1, dims[1], 1, 1};
     return ErrorView{dims[1], dims[0], 1, 1, dims[1], 1};
   }
   return std::nullopt;
@@ -83,7 +87,7 @@ void require_finite(const Node& node, const Tensor& tensor, const char* what) {
 WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options) {
   WeightFormat format{options.dtype, options.range, -1, 0, options.reduce_range};
-  const WeightAxes axes = weight_axes(*site.node, site.input, weights.rank());
+  const WeightAxes axes = site.axes();
   const int64_t summed = axes.summed < 0 ? 0 : weights.shape()[static_cast<size_t>(axes.summed)];
   int64_t block_size = options.block_size;
   if (options.dtype == DType::kInt2) {
@@ -103,11 +107,11 @@ WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
 
 Parameters parameters_of(const WeightSite& site) {
   const Node& node = *site.node;
-  const Tensor& weights = *constant_input(node, site.input);
+  const Tensor& weights = *float_constant(site.weights());
   const Tensor* bias = bias_of(site, weights);
   Parameters parameters{weights, bias == nullptr ? std::nullopt : std::optional(*bias)};
-  const int bias_input = quant_rule(node)->bias_input;
-  const bool room = takes_bias(site) && node.input(static_cast<size_t>(bias_input)) == nullptr;
+  const auto bias_at = static_cast<size_t>(quant_rule(node)->bias_input);
+  const bool room = takes_bias(site) && node.input(bias_at) == nullptr;
   if (room && output_channels(site, weights) > 0) {
     parameters.bias = Tensor::zeros(DType::kFloat, {output_channels(site, weights)});
   }
@@ -135,9 +139,9 @@ void widen_for_bias(Tensor& scales, const Tensor& bias, float data_scale) {
   }
 }
 
-std::vector<float> lost_means(const Node& node, const Tensor& weights, const Tensor& dequantized,
-                              const std::vector<double>& means) {
-  const auto view = error_view(node, weights);
+std::vector<float> lost_means(const WeightSite& site, const Tensor& weights,
+                              const Tensor& dequantized, const std::vector<double>& means) {
+  const auto view = error_view(site, weights);
   if (!view || means.empty() || view->outputs == 0 || view->groups < 1) return {};
   if (static_cast<int64_t>(means.size()) != view->channels * view->groups) return {};
   const float* real = weights.data<float>();
@@ -188,13 +192,13 @@ Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction) 
 }
 
 void require_finite_parameters(const WeightSite& site) {
-  const Tensor& weights = *constant_input(*site.node, site.input);
+  const Tensor& weights = *float_constant(site.weights());
   require_finite(*site.node, weights, "weights");
   require_finite_bias(site);
 }
 
 void require_finite_bias(const WeightSite& site) {
-  const Tensor* bias = constant_input(*site.node, quant_rule(*site.node)->bias_input);
+  const Tensor* bias = bias_input(*site.node);
   if (bias != nullptr && find_non_finite(*bias).nans > 0) {
     require_finite(*site.node, *bias, "biases");
   }

@@ -42,8 +42,8 @@ void widen_for_bias(Tensor& scales, const Tensor& bias, float data_scale);
 // `means` along reduced_data_axis; empty where that is not known. Source: Nagel et al., "Data-Free
 // Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.2, with
 // measured means: E[y] − E[y_q] = (W − W_q) E[x].
-std::vector<float> lost_means(const Node& node, const Tensor& weights, const Tensor& dequantized,
-                              const std::vector<double>& means);
+std::vector<float> lost_means(const WeightSite& site, const Tensor& weights,
+                              const Tensor& dequantized, const std::vector<double>& means);
 
 // The int32 form of a bias at the float32 product data_scale · scales, and that product, [1] or
 // [channels]; `correction` (may be empty) is added first.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <span>
 
@@ -17,6 +18,14 @@ bool is_float_tensor(const Value* value) {
 
 bool is_float_constant(const Value* value) {
   return is_float_tensor(value) && value->constant() != nullptr;
+}
+
+bool turns_matrix(const Node& node) {
+  if (!node.is("Transpose") || !node.domain.empty() || !is_float_constant(node.input(0))) {
+    return false;
+  }
+  const auto perm = node.ints_attribute("perm");
+  return node.input(0)->constant()->rank() == 2 && (!perm || *perm == std::vector<int64_t>{1, 0});
 }
 
 constexpr const char* kEmptyWeights = "its weights have no elements";
@@ -111,7 +120,8 @@ class Placer {
 
   void store_weights(Node* node, const std::vector<int>& inputs) {
     for (int input : inputs) {
-      const Value* weights = node->input(static_cast<size_t>(input));
+      const WeightSite site{node, input};
+      const Value* weights = site.weights();
       if (!is_float_constant(weights)) continue;
       if (is_empty_constant(weights)) {
         reasons_[node] = kEmptyWeights;
@@ -124,14 +134,15 @@ class Placer {
                          weights->name() + "' holds an infinity";
         continue;
       }
-      placement_.weights.push_back({node, input});
+      placement_.weights.push_back(site);
       with_weights_.insert(node);
       done_.insert(node);
+      if (Node* transpose = site.transpose()) done_.insert(transpose);
     }
   }
 
   void quantize_weighted(Node* node, const QuantRule& rule) {
-    Value* weights = node->input(static_cast<size_t>(rule.weight_inputs[0]));
+    Value* weights = WeightSite{node, rule.weight_inputs[0]}.weights();
     if (!is_float_tensor(node->input(0)) || !is_float_tensor(weights)) return;
     if (is_empty_constant(weights)) {
       reasons_[node] = kEmptyWeights;
@@ -298,6 +309,24 @@ class Placer {
 
 }  // namespace
 
+Node* WeightSite::transpose() const {
+  const Value* read = node->input(static_cast<size_t>(input));
+  const bool product = (node->is("MatMul") || node->is("Gemm")) && input == 1;
+  if (!product || read == nullptr || read->producer() == nullptr) return nullptr;
+  return turns_matrix(*read->producer()) ? read->producer() : nullptr;
+}
+
+Value* WeightSite::weights() const {
+  const Node* turned = transpose();
+  return turned != nullptr ? turned->input(0) : node->input(static_cast<size_t>(input));
+}
+
+WeightAxes WeightSite::axes() const {
+  WeightAxes axes = weight_axes(*node, input, weights()->constant()->rank());
+  if (transpose() != nullptr) std::swap(axes.channels, axes.summed);
+  return axes;
+}
+
 const Value* Placement::source(const Value* value) const {
   const Value* at = value;
   while (sources_.at(at) != at) at = sources_.at(at);
@@ -321,28 +350,38 @@ Node* fused_tail(Node* node, const KeptFloat& kept) {
 
 namespace {
 
-// A node that needs `weights`, which are those of some of `sites`, in float. Not one that was asked
-// to stay in float where activations are integers: then the arithmetic is worth the second copy.
+// A node that needs `weights`, which are those of some of `sites`, in float. Not one in `excused`.
 const Node* float_reader(const Value* weights, const Placement& placement,
-                         const std::set<std::pair<const Node*, int>>& sites, const KeptFloat& kept,
-                         bool activations) {
+                         const std::set<std::pair<const Node*, int>>& sites,
+                         const KeptFloat& excused) {
   if (placement.quantizes(weights)) return nullptr;
   for (const Use& use : weights->uses()) {
     if (sites.contains({use.node, static_cast<int>(use.input)})) continue;
-    if (!activations || !kept.contains(use.node)) return use.node;
+    if (turns_matrix(*use.node) && !use.node->output()->is_graph_output()) {
+      const Node* reader = float_reader(use.node->output(), placement, sites, excused);
+      if (reader != nullptr) return reader;
+      continue;
+    }
+    if (!excused.contains(use.node)) return use.node;
   }
   return nullptr;
 }
 
-// Nodes whose weights would be in the file as integers and in float.
+// Nodes whose weights would be in the file as integers and in float. Beside a node that was asked
+// to stay in float, integer arithmetic is worth that.
 KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, bool activations) {
   std::set<std::pair<const Node*, int>> sites;
   for (const WeightSite& site : placement.weights) sites.emplace(site.node, site.input);
   KeptFloat doubled;
-  std::unordered_map<const Value*, const Node*> readers;  // many sites may share their weights
+  // Many sites may share their weights.
+  std::map<std::pair<const Value*, bool>, const Node*> readers;
+  const KeptFloat none;
   for (const WeightSite& site : placement.weights) {
-    auto [found, added] = readers.try_emplace(site.weights());
-    if (added) found->second = float_reader(found->first, placement, sites, kept, activations);
+    const bool in_integers = activations && placement.in_integers(site.node);
+    auto [found, added] = readers.try_emplace({site.weights(), in_integers});
+    if (added) {
+      found->second = float_reader(site.weights(), placement, sites, in_integers ? kept : none);
+    }
     const Node* reader = found->second;
     if (reader == nullptr) continue;
     doubled.emplace(site.node, reader->op_type + " '" + handle(*reader) +
@@ -357,11 +396,13 @@ KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, boo
 Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations,
                              const StoredWeights& stored) {
   KeptFloat all = kept;
+  StoredWeights still_stored = stored;
   for (;;) {
-    Placement placement = Placer(model, all, activations, stored).run();
+    Placement placement = Placer(model, all, activations, still_stored).run();
     const KeptFloat doubled = doubled_weights(placement, kept, activations);
     if (doubled.empty()) return placement;
     all.insert(doubled.begin(), doubled.end());
+    for (const auto& [node, reason] : doubled) still_stored.erase(node);
   }
 }
 

@@ -29,7 +29,11 @@ struct WeightSite {
   Node* node;
   int input;
 
-  Value* weights() const { return node->input(static_cast<size_t>(input)); }
+  // What turns the weights for the node: the columns of a product are the rows of a table that is
+  // looked up elsewhere (tied embeddings). Null where the node reads the weights as they are.
+  Node* transpose() const;
+  Value* weights() const;
+  WeightAxes axes() const;  // of weights()
 };
 
 struct Placement {

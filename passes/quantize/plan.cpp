@@ -19,7 +19,7 @@ void plan_bias(PlannedWeights& planned, const std::vector<double>& means) {
   const WeightSite& site = planned.site;
   if (!means.empty()) {
     planned.lost_means = lost_means(
-        *site.node, planned.real.weights,
+        site, planned.real.weights,
         dequantize_weights(planned.quantized.integers, planned.quantized.scales, planned.format),
         means);
   }

@@ -27,9 +27,16 @@ bool is_dequantized(const Value* value) {
          value->producer()->is("DequantizeLinear");
 }
 
+// As they are, or turned.
+bool is_constant(const Value* value) {
+  const Node* made = value->producer();
+  return value->constant() != nullptr ||
+         (made != nullptr && made->is("Transpose") && made->input(0)->constant() != nullptr);
+}
+
 bool has_integer_weights(const Node& node) {
   return std::ranges::any_of(node.inputs(), [](const Value* input) {
-    return is_dequantized(input) && input->producer()->input(0)->constant() != nullptr;
+    return is_dequantized(input) && is_constant(input->producer()->input(0));
   });
 }
 

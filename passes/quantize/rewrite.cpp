@@ -187,16 +187,20 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
   Node& node = *planned.site.node;
   const bool bytes = dtype_bits(planned.format.dtype) == 8;
   const auto at = static_cast<size_t>(planned.site.input);
-  Value* real = node.input(at);
+  Value* real = planned.site.weights();
+  Node* transpose = planned.site.transpose();
   make_room(planned);
   if (looks_up_rows(node) && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
     write_table_of_bytes(planned, inserter);
   } else {
     drop_factors(node, planned.real);
-    node.set_input(at,
-                   inserter.dequantized(*real, planned.quantized.integers, planned.quantized.scales,
-                                        planned.format.axis, planned.format.block_size, &node));
+    const auto dequantized =
+        transpose == nullptr ? &QdqInserter::dequantized : &QdqInserter::dequantized_transpose;
+    const auto& [integers, scales] = planned.quantized;
+    node.set_input(at, (inserter.*dequantized)(*real, integers, scales, planned.format.axis,
+                                               planned.format.block_size, &node));
   }
+  if (transpose != nullptr && transpose->output()->unused()) transpose->graph()->erase(transpose);
   inserter.drop_if_unread(real);
 }
 

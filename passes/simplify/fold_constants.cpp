@@ -10,8 +10,9 @@
 //   - an If with a known condition gives way to its branch.
 //
 // Does nothing for random ops, for nodes whose kernel refuses, for what would add more bytes than
-// `size-cap` in all, and for the decoding of compressed weights: DequantizeLinear, and Cast of more
-// than a few elements to a wider type.
+// `size-cap` in all, for the decoding of compressed weights (DequantizeLinear, and Cast of more
+// than a few elements to a wider type), and for the Transpose of a matrix that others read as it
+// is: tied weights would be stored twice.
 #include <algorithm>
 #include <set>
 
@@ -27,6 +28,8 @@ namespace {
 
 // Wider casts of constants up to this size are arithmetic; of more, weights stored small.
 constexpr int64_t kSmallConstant = 64;
+// Bytes of a matrix that are not worth a node to turn them.
+constexpr size_t kMostTwice = 1 << 12;
 
 class Folding {
  public:
@@ -151,7 +154,14 @@ class Folding {
       if (input->constant() == nullptr) return false;
       any = true;
     }
-    return any && !decodes_weights(node);
+    return any && !decodes_weights(node) && !turns_tied_weights(node);
+  }
+
+  static bool turns_tied_weights(const Node& node) {
+    if (!node.is("Transpose")) return false;
+    const Value& matrix = *node.input(0);
+    const bool tied = matrix.uses().size() > 1 || matrix.is_graph_output();
+    return tied && matrix.constant()->rank() == 2 && matrix.constant()->nbytes() > kMostTwice;
   }
 
   static bool decodes_weights(const Node& node) {

@@ -135,5 +135,46 @@ TEST(InsertQdq, weights_come_in_beside_the_node_that_reads_them) {
   }
 }
 
+TEST(InsertQdq, a_transpose_shares_the_integers) {
+  for (DType dtype : {DType::kInt8, DType::kInt4, DType::kInt2}) {
+    for (int axis : {-1, 0, 1}) {
+      for (int64_t block_size : {0, 4}) {
+        if (axis < 0 && block_size > 0) continue;
+        const Tensor weights = random_weights({8, 12}, 3);
+        Model model = testing::make_model(
+            [&](GraphBuilder& b) {
+              Value* w = b.constant("w", weights);
+              b.output(b.node("y", "Neg", {b.node("t", "Transpose", {w})}));
+              b.output(b.node("straight", "Neg", {w}));
+            },
+            25);
+        Node* turned = model.graph->find("y")->producer();
+        Node* straight = model.graph->find("straight")->producer();
+        const Value& real = *straight->input(0);
+        const WeightFormat format{dtype, WeightRange::kMinMax, axis, block_size};
+        const auto [integers, scales] = quantized_weights(weights, format);
+        QdqInserter inserter;
+        turned->set_input(
+            0, inserter.dequantized_transpose(real, integers, scales, axis, block_size, turned));
+        straight->set_input(
+            0, inserter.dequantized(real, integers, scales, axis, block_size, straight));
+        const TensorMap outputs = run(model, {});
+        const auto y = outputs.at("y").values<float>();
+        const auto plain = outputs.at("straight").values<float>();
+        ASSERT_EQ(outputs.at("y").shape(), (Dims{12, 8}));
+        for (size_t i = 0; i < 8; ++i) {
+          for (size_t j = 0; j < 12; ++j) ASSERT_EQ(y[j * 8 + i], plain[i * 12 + j]);
+        }
+        size_t stored = 0;
+        for (const Value* value : model.graph->initializers()) {
+          stored += value->initializer()->dtype() == dtype &&
+                    value->initializer()->size() == weights.size();
+        }
+        EXPECT_EQ(stored, 1u) << dtype_name(dtype) << ", axis " << axis;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dwindle::passes

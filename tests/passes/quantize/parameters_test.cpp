@@ -121,13 +121,14 @@ TEST(Parameters, bias_takes_the_correction) {
 void check_lost_means(const std::string& op, const Dims& shape, size_t channels,
                       const AttributeArguments& attributes = {}) {
   const Model model = layer(op, Dims(shape.size(), 1), shape, {}, attributes);
-  const Node& node = **model.graph->nodes().begin();
+  Node& node = **model.graph->nodes().begin();
+  const WeightSite site{&node, 1};
   const Tensor real = random_weights(shape, 8), rounded = random_weights(shape, 9);
   std::vector<double> means;
   for (float mean : random_weights({static_cast<int64_t>(channels)}, 6).values<float>()) {
     means.push_back(static_cast<double>(mean));
   }
-  const std::vector<float> lost = lost_means(node, real, rounded, means);
+  const std::vector<float> lost = lost_means(site, real, rounded, means);
   const bool rows = node.is("Conv") || node.int_attribute("transB", 0) != 0;
   const auto outputs = static_cast<size_t>(shape[rows ? 0 : 1]);
   const auto groups = static_cast<size_t>(node.int_attribute("group", 1));
@@ -144,9 +145,9 @@ void check_lost_means(const std::string& op, const Dims& shape, size_t channels,
     }
     EXPECT_NEAR(lost[o], sum, 1e-5) << op << " output " << o;
   }
-  EXPECT_TRUE(lost_means(node, real, rounded, {}).empty());
+  EXPECT_TRUE(lost_means(site, real, rounded, {}).empty());
   means.push_back(0);
-  EXPECT_TRUE(lost_means(node, real, rounded, means).empty());
+  EXPECT_TRUE(lost_means(site, real, rounded, means).empty());
 }
 
 TEST(Parameters, lost_means_are_those_of_the_error_over_the_means) {

@@ -116,6 +116,17 @@ TEST(FoldConstants, LeavesWhatWouldGrowTheModel) {
   EXPECT_EQ(ops_of(*run_checked(model, "fold-constants").graph), "Concat");
 }
 
+TEST(FoldConstants, LeavesTheTransposeOfTiedWeights) {
+  expect_untouched(make_model([](GraphBuilder& b) {
+                     Value* x = b.input("x", {3}, DType::kInt64);
+                     Value* table = b.ramp("table", {64, 32}, -1, 0.001f);
+                     Value* rows = b.node("rows", "Gather", {table, x});
+                     Value* columns = b.node("columns", "Transpose", {table});
+                     b.output(b.node("y", "MatMul", {rows, columns}));
+                   }),
+                   "fold-constants");
+}
+
 TEST(FoldConstants, LeavesCompressedWeights) {
   expect_untouched(make_model([](GraphBuilder& b) {
                      Value* x = b.input("x", {Dim::named("N"), 16});
