@@ -115,6 +115,10 @@ class Batches : public Dataset {
   }
 
   void fix_batch(const InputSpec& input, int64_t extent) {
+    if (extent == 0) {
+      throw BadModel("input '" + input.name + "' of the model (" + to_string(input.type) +
+                     ") has no elements, so that there is nothing to feed it");
+    }
     if (extent < 1 || (fixed_ && extent != batch_)) {
       throw BadData(source_ + ": '" + input.name + "' is taken " + std::to_string(extent) +
                     " samples at a time, but another input " + std::to_string(batch_) +

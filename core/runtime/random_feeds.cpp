@@ -120,9 +120,10 @@ TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
   }
   std::exception_ptr first_error;
   // Small ones first; images need room for their strides, sound for its windows, and some models
-  // take a batch of 1 only.
-  const std::pair<int64_t, int64_t> extents[] = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
-                                                 {1, 1},  {1, 512}, {1, 1024}};
+  // take a batch of 1 only, or another that a Reshape of theirs holds.
+  const std::pair<int64_t, int64_t> extents[] = {{2, 16},  {1, 64},   {1, 224}, {2, 2},   {1, 1},
+                                                 {1, 512}, {1, 1024}, {3, 16},  {4, 16},  {5, 16},
+                                                 {6, 16},  {8, 16},   {10, 16}, {16, 16}, {32, 16}};
   for (const bool one_signal : {false, true}) {
     for (const auto& [first_extent, extent] : extents) {
       for (const int64_t count : {8, 2, 1}) {

@@ -205,7 +205,7 @@ void require_finite_bias(const WeightSite& site) {
 }
 
 void require_sound_weights(const Model& model) {
-  for (const WeightSite& site : place_quantization(model, {}, /*activations=*/false).weights) {
+  for (const WeightSite& site : place_quantization(model, {}, {.activations = false}).weights) {
     require_finite_parameters(site);
   }
   for (const NonFiniteConstant& constant : non_finite_constants(model)) {

@@ -78,8 +78,9 @@ bool is_broadcast(const Value& small, const Value& large) {
 
 class Placer {
  public:
-  Placer(const Model& model, const KeptFloat& kept, bool activations, const StoredWeights& stored)
-      : graph_(*model.graph), kept_(kept), stored_(stored), activations_(activations) {}
+  Placer(const Model& model, const KeptFloat& kept, const PlacementOptions& options,
+         const StoredWeights& stored)
+      : graph_(*model.graph), kept_(kept), stored_(stored), options_(options) {}
 
   Placement run() {
     for_each_graph(graph_, [&](Graph& graph) {
@@ -106,11 +107,11 @@ class Placer {
       return;
     }
     if (rule->kind == QuantKind::kHoldsWeights ||
-        (rule->kind == QuantKind::kWeighted && !activations_)) {
+        (rule->kind == QuantKind::kWeighted && !options_.activations)) {
       store_weights(node, stored_inputs(*node));
       return;
     }
-    if (!activations_ || !is_float_tensor(node->output())) return;
+    if (!options_.activations || !is_float_tensor(node->output())) return;
     if (rule->kind == QuantKind::kWeighted) {
       quantize_weighted(node, *rule);
     } else if (follows(*node, *rule)) {
@@ -153,6 +154,11 @@ class Placer {
       store_weights(node, {rule.weight_inputs[0]});
       return;
     }
+    if (!options_.left_weights_as_data && stored_inputs(*node) == std::vector{0}) {
+      reasons_[node] = "integer kernels take no such weights to the left of a product";
+      store_weights(node, {0});
+      return;
+    }
     mark(node->input(0));
     store_weights(node, {rule.weight_inputs[0]});
     if (weights->constant() == nullptr) mark(weights);
@@ -189,7 +195,7 @@ class Placer {
   // Runtime 1.31 aborts where it takes a DequantizeLinear along with such a move.
   void move_into_bodies(Node* node) {
     const QuantRule* rule = quant_rule(*node);
-    if (!activations_ || rule == nullptr || rule->kind != QuantKind::kSharesRange ||
+    if (!options_.activations || rule == nullptr || rule->kind != QuantKind::kSharesRange ||
         done_.contains(node) || kept_.contains(node) || !is_float_tensor(node->output()) ||
         !placement_.quantizes(node->input(0))) {
       return;
@@ -273,11 +279,19 @@ class Placer {
       // What a node with graphs in it does is told by the nodes in them.
       const bool done = done_.contains(node) && !kept_.contains(node) && !reasons_.contains(node);
       if (done || node->is("Constant") || !node->nested_graphs().empty()) continue;
-      if (!is_float_tensor(node->output())) continue;
+      if (!is_float_tensor(node->output()) && !has_other_floats(*node)) continue;
       const char* but =
           with_weights_.contains(node) ? "; its weights are integers all the same" : "";
       placement_.islands.push_back({node, reason(*node) + but});
     }
+  }
+
+  // A layer that would be quantized if it were of float32.
+  static bool has_other_floats(const Node& node) {
+    const QuantRule* rule = quant_rule(node);
+    const Value* output = node.output();
+    return rule != nullptr && output != nullptr && is_floating(output->type.dtype) &&
+           (rule->kind == QuantKind::kWeighted || rule->kind == QuantKind::kHoldsWeights);
   }
 
   std::string reason(const Node& node) const {
@@ -287,7 +301,7 @@ class Placer {
     if (rule == nullptr) return "no int8 form of " + node.op_type;
     if (node.is("Einsum")) return "it sums over no matrix of float32 constants";
     if (rule->kind == QuantKind::kHoldsWeights) return "its weights are no float32 constants";
-    if (!activations_) {
+    if (!options_.activations) {
       return rule->kind == QuantKind::kWeighted ? "its weights are no float32 constants"
                                                 : "has no weights";
     }
@@ -301,7 +315,7 @@ class Placer {
   Graph& graph_;
   const KeptFloat& kept_;
   const StoredWeights& stored_;
-  const bool activations_;
+  const PlacementOptions& options_;
   Placement placement_;
   std::unordered_set<const Node*> fused_, done_, with_weights_;
   KeptFloat reasons_;
@@ -393,13 +407,13 @@ KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, boo
 
 }  // namespace
 
-Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations,
-                             const StoredWeights& stored) {
+Placement place_quantization(const Model& model, const KeptFloat& kept,
+                             const PlacementOptions& options, const StoredWeights& stored) {
   KeptFloat all = kept;
   StoredWeights still_stored = stored;
   for (;;) {
-    Placement placement = Placer(model, all, activations, still_stored).run();
-    const KeptFloat doubled = doubled_weights(placement, kept, activations);
+    Placement placement = Placer(model, all, options, still_stored).run();
+    const KeptFloat doubled = doubled_weights(placement, kept, options.activations);
     if (doubled.empty()) return placement;
     all.insert(doubled.begin(), doubled.end());
     for (const auto& [node, reason] : doubled) still_stored.erase(node);

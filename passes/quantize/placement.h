@@ -61,12 +61,20 @@ struct Placement {
   std::unordered_set<const Node*> in_integers_, makes_integers_;
 };
 
+struct PlacementOptions {
+  bool activations = true;  // false: weights alone
+  // Integer kernels take the constant left operand of a product as data of 8 bits with one scale.
+  // Otherwise it is stored as weights are, and the product stays in float.
+  bool left_weights_as_data = true;
+};
+
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay
 // as they are. Nodes in `kept` stay in float, but for the weights of those that are in `stored`
-// too. Without `activations` only weights are quantized. Sources of the choices: where ONNX
+// too. Sources of the choices: where ONNX
 // Runtime, TFLite and CMSIS-NN have int8 kernels, and what they fuse: Conv, Gemm and MatMul with
 // the Relu or Clip behind them.
-Placement place_quantization(const Model& model, const KeptFloat& kept, bool activations = true,
+Placement place_quantization(const Model& model, const KeptFloat& kept,
+                             const PlacementOptions& options = {},
                              const StoredWeights& stored = {});
 
 // The last of the nodes that run fused with `node` on its output: a Relu or Clip that alone reads

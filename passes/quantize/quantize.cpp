@@ -131,26 +131,29 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
   notes.push_back("quantized, the model would take " + sizes + ": it stays in float");
 }
 
-// What quantize-static is to leave at the outputs; none where the recipe has no such pass.
-std::optional<double> least_output_sqnr(const Recipe& recipe) {
+// The scheme of quantize-static; none where the recipe has no such pass.
+std::optional<Scheme> static_scheme(const Recipe& recipe) {
   for (const Step& step : recipe.steps) {
     if (step.pass != "quantize-static") continue;
-    return complete_options(find_pass(step.pass), step.options).get<double>("min-output-sqnr");
+    return read_static_scheme(complete_options(find_pass(step.pass), step.options));
   }
   return std::nullopt;
 }
 
-// Says so where the outputs keep less than was asked for: where all layers add some noise, leaving
-// a few in float is no help.
+// Says so where the outputs keep less than was asked for though no value is to blame: where all
+// layers add some noise, leaving a few in float is no help.
 void tell_noisy_outputs(const Quality& quality, const Recipe& recipe, ProvenResult& result) {
-  const std::optional<double> least = least_output_sqnr(recipe);
+  const std::optional<Scheme> scheme = static_scheme(recipe);
+  if (!scheme || result.passes.empty()) return;
+  const bool coarse_weights = dtype_bits(scheme->weights.dtype) < 8;
   for (const OutputAgreement& output : quality.outputs) {
-    if (!least || !(output.sqnr_db < *least) || result.passes.empty()) continue;
-    quantizer_notes(result).push_back(fmt::format(
-        "output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
-        "min-output-sqnr, as the noise of many layers adds up: activations of 16 bits or none keep "
-        "more",
-        output.output, output.sqnr_db, *least));
+    if (!(output.sqnr_db < scheme->least_output_sqnr)) continue;
+    quantizer_notes(result).push_back(
+        fmt::format("output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
+                    "min-output-sqnr, though no single activation costs much: {} keep more",
+                    output.output, output.sqnr_db, scheme->least_output_sqnr,
+                    coarse_weights ? "weights of more bits or in smaller blocks"
+                                   : "activations of 16 bits or none"));
   }
 }
 
@@ -252,12 +255,34 @@ bool takes_products(const Options& options) {
 
 }  // namespace
 
+namespace {
+
+bool has_option(const PassRow& row, const std::string& name) {
+  return std::ranges::any_of(row.options,
+                             [&](const OptionSpec& spec) { return spec.name == name; });
+}
+
+void refuse_options_of_activations(const std::map<std::string, OptionValue>& options) {
+  for (const auto& [name, value] : options) {
+    if (has_option(find_pass("quantize-weights"), name) ||
+        !has_option(find_pass("quantize-static"), name)) {
+      continue;
+    }
+    throw BadOption("activations none and " + name +
+                    " contradict each other: it is of activations, which stay in float; leave one "
+                    "of them out");
+  }
+}
+
+}  // namespace
+
 Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
   const auto activations = options.find("activations");
   const bool weights_only =
       activations != options.end() && activations->second == OptionValue("none");
   if (weights_only) options.erase(activations);
   const std::string pass = weights_only ? "quantize-weights" : "quantize-static";
+  if (weights_only) refuse_options_of_activations(options);
   const Options complete = complete_options(find_pass(pass), options);
   const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
   Recipe recipe;

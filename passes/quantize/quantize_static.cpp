@@ -51,9 +51,10 @@ class QuantizeStatic : public Pass {
     KeptFloat& kept = selection.kept;
     PassResult result;
     result.notes = std::move(selection.notes);
+    tell_unknown_opset(model, result);
 
     Plan plan;
-    plan.placement = place_quantization(model, kept);
+    plan.placement = place_quantization(model, kept, placement_options());
     plan.activations = scheme_.observer.dtype;
     plan.symmetric = scheme_.observer.symmetric;
     if (!plan.placement.values.empty() || !plan.placement.weights.empty()) {
@@ -79,6 +80,12 @@ class QuantizeStatic : public Pass {
   }
 
  private:
+  PlacementOptions placement_options() const {
+    const bool bytes = dtype_bits(scheme_.weights.dtype) == 8 && scheme_.weights.block_size == 0 &&
+                       dtype_bits(scheme_.observer.dtype) == 8;
+    return {.left_weights_as_data = bytes};
+  }
+
   // Calibrates, and fills in the plan; nodes that must stay in float come into `kept`.
   void decide(const Model& model, Plan& plan, KeptFloat& kept, const PassContext& context,
               PassResult& result) const {
@@ -94,7 +101,7 @@ class QuantizeStatic : public Pass {
     StoredWeights stored;
     // Later placements are smaller than the first, so the parameters know all of their values.
     auto place = [&] {
-      plan.placement = place_quantization(model, kept, true, stored);
+      plan.placement = place_quantization(model, kept, placement_options(), stored);
       plan_all_weights(plan, statistics);
     };
     keep_unusable(plan, statistics, kept, stored);

@@ -7,6 +7,8 @@
 // with the model. Does nothing where no weights can be quantized. Refuses a model that is quantized
 // already. Handles nested graphs; bodies of local functions stay in float (inline-functions comes
 // first in the usual recipe).
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/ops/infer.h"
@@ -35,9 +37,10 @@ class QuantizeWeights : public Pass {
     Selection selection = select_nodes(model, context.original, options_);
     PassResult result;
     result.notes = std::move(selection.notes);
-    const Placement placement = place_quantization(model, selection.kept, /*activations=*/false);
-    report_islands(placement, result);
+    tell_unknown_opset(model, result);
+    Placement placement = place_quantization(model, selection.kept, {.activations = false});
     if (placement.weights.empty()) {
+      report_islands(placement, result);
       result.notes.push_back(kNothingQuantized);
       return result;
     }
@@ -49,6 +52,7 @@ class QuantizeWeights : public Pass {
                              context.progress, context.executors);
       result.counts["calibration samples"] = statistics.samples;
     }
+    int64_t quantized = 0;
     QdqInserter inserter;
     Spill spill(context.scratch);
     WeightSqnr sqnr;
@@ -62,16 +66,28 @@ class QuantizeWeights : public Pass {
       const StreamedWeights streamed = stream_weights(
           site, scheme_.weights,
           means == statistics.means.end() ? std::vector<double>() : means->second.means(), spill);
+      if (streamed.loss.sqnr_db() < scheme_.least_sqnr) {
+        placement.islands.push_back(
+            {site.node,
+             fmt::format("only {:.1f} dB of its weights would be left", streamed.loss.sqnr_db())});
+        continue;
+      }
+      ++quantized;
       sqnr.add(*site.node, streamed.loss);
       notes.add(site, streamed.planned.real.weights.shape(), streamed.planned.format);
       write_weights(streamed.planned, inserter);
       correct_bias(streamed.planned, selection.kept, inserter);
     }
+    report_islands(placement, result);
+    if (quantized == 0) {
+      result.notes.push_back(kNothingQuantized);
+      return result;
+    }
     result.notes.push_back(sqnr.summary());
     std::ranges::move(notes.lines(), std::back_inserter(result.notes));
     drop_unread_initializers(model);
     model.ir_version = std::max(model.ir_version, scheme_.least_versions().ir);
-    result.counts["weights quantized"] = static_cast<int64_t>(placement.weights.size());
+    result.counts["weights quantized"] = quantized;
     result.changed = true;
     return result;
   }
@@ -84,6 +100,9 @@ class QuantizeWeights : public Pass {
 std::vector<OptionSpec> option_specs() {
   std::vector<OptionSpec> specs = weight_option_specs();
   const std::vector<OptionSpec> more = selection_option_specs();
+  // Two bits leave 5 to 9 dB of what is spread evenly or normally.
+  specs.push_back(
+      {"min-sqnr", 3.0, "weights that would keep less than this many dB stay in float", {}});
   specs.insert(specs.end(), more.begin(), more.end());
   return specs;
 }

@@ -6,6 +6,8 @@
 namespace dwindle::passes {
 namespace {
 
+constexpr int64_t kNewestOpset = 28;
+
 bool is_quantized_op(const std::string& type) {
   return type == "QuantizeLinear" || type == "DequantizeLinear" || type == "MatMulNBits" ||
          type.starts_with("QLinear") || type.starts_with("DynamicQuantize") ||
@@ -44,6 +46,13 @@ void require_opset(const Model& model, LeastVersions least) {
   throw Unsupported("such weights and activations in a model of opset " +
                     std::to_string(model.opset()) + "; raise it to " + std::to_string(least.opset) +
                     " first (raise-opset)");
+}
+
+void tell_unknown_opset(const Model& model, PassResult& result) {
+  if (model.opset() <= kNewestOpset) return;
+  result.notes.push_back("the model is of opset " + std::to_string(model.opset()) +
+                         ", the newest known one is " + std::to_string(kNewestOpset) +
+                         ": its ops are taken for what they are there");
 }
 
 void report_islands(const Placement& placement, PassResult& result) {

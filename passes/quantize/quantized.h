@@ -22,6 +22,9 @@ void require_float(const Model& model);
 // Raises Unsupported where the model's opset cannot hold what a scheme writes.
 void require_opset(const Model& model, LeastVersions least);
 
+// Notes it where the model is of an opset that came after the newest known one.
+void tell_unknown_opset(const Model& model, PassResult& result);
+
 inline constexpr char kNothingQuantized[] =
     "nothing is quantized: no node of this model is left for it";
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "core/ops/op.h"
 #include "core/quant/observer.h"
 
 namespace dwindle::passes {
@@ -49,16 +50,41 @@ void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) 
   graph.erase(&gather);
 }
 
-// A MatMul has its bias in an Add behind it, which stays in float.
+// The bias of a MatMul: an operand of the Add behind it, which stays in float. None where there is
+// none.
+std::optional<Use> added_bias(Node& node, const KeptFloat& kept) {
+  if (!node.is("MatMul") || fused_tail(&node, kept) == &node) return std::nullopt;
+  Node* add = node.output()->uses().front().node;
+  if (!add->is("Add")) return std::nullopt;
+  return Use{add, add->input(0) == node.output() ? size_t{1} : size_t{0}};
+}
+
 void correct_added_bias(Node& node, const std::vector<float>& lost, const KeptFloat& kept,
                         QdqInserter& inserter) {
-  if (!node.is("MatMul") || fused_tail(&node, kept) == &node) return;
-  Node* add = node.output()->uses().front().node;
-  if (!add->is("Add")) return;
-  const size_t at = add->input(0) == node.output() ? 1 : 0;
-  const Value& real = *add->input(at);
+  const auto bias = added_bias(node, kept);
+  if (!bias) return;
+  const Value& real = *bias->node->input(bias->input);
   if (real.constant()->size() != static_cast<int64_t>(lost.size())) return;
-  add->set_input(at, inserter.constant(real, "_corrected", corrected_bias(*real.constant(), lost)));
+  bias->node->set_input(
+      bias->input, inserter.constant(real, "_corrected", corrected_bias(*real.constant(), lost)));
+}
+
+// Gives an added bias as many axes as the product has. ONNX Runtime 1.31 on x86 makes Reshape and
+// Gemm of a product of fixed, three-dimensional shapes and a bias of one axis; from opset 21 on it
+// then turns int8 data into uint8 but for an attribute of what it has put in, and refuses the
+// model.
+void keep_bias_added(Node& node, const KeptFloat& kept, QdqInserter& inserter) {
+  const auto bias = added_bias(node, kept);
+  if (!bias) return;
+  const auto& shape = bias->node->output()->type.shape;
+  if (!shape) return;
+  const Value& real = *bias->node->input(bias->input);
+  const Tensor& values = *real.constant();
+  if (shape->size() < 3 || static_cast<size_t>(values.rank()) == shape->size()) return;
+  Dims dims(shape->size(), 1);
+  dims.back() = values.size();
+  bias->node->set_input(bias->input,
+                        inserter.constant(real, "_bias", values.reshaped(std::move(dims))));
 }
 
 // A bias of zeros for a node that is to get a correction and has room for it.
@@ -85,10 +111,14 @@ class Rewriter {
       const QuantRule& rule = *quant_rule(node);
       const Value* data = node.input(0);
       write_weights(planned, inserter_);
+      if (rule.kind != QuantKind::kWeighted) continue;
       if (in_integers.contains(&node)) {
         write_bias(planned, rule, plan_.params.at(data).scale);
-      } else if (rule.kind == QuantKind::kWeighted) {
+      } else {
         correct_bias(planned, kept_, inserter_);
+      }
+      if (plan_.activations == DType::kInt8 && opset_of(model_, node) >= 21) {
+        keep_bias_added(node, kept_, inserter_);
       }
     }
     for (Value* value : plan_.placement.values) insert(value, plan_.params.at(value));

@@ -148,6 +148,7 @@ Scheme read_weight_scheme(const Options& options) {
   scheme.activations = false;
   chosen(target, "activations", "none", {}, target.activations);
   read_weights(options, target, scheme);
+  scheme.least_sqnr = options.get<double>("min-sqnr");
   return scheme;
 }
 

@@ -21,7 +21,7 @@ struct Scheme {
   WeightOptions weights;
   bool integer_bias = true;
   bool correct_bias = true;
-  double least_sqnr = 0;         // dB; nodes below stay in float
+  double least_sqnr = 0;         // dB; nodes (weights alone: weights) below stay in float
   double least_output_sqnr = 0;  // dB; below, values that cost most stay in float
   std::string calib_cache;       // file; empty: none
 

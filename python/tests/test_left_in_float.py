@@ -176,3 +176,62 @@ def test_a_layer_whose_weights_lose_everything():
         for n in notes(small)
     )
     assert "QuantizeLinear" not in {n.op_type for n in small.to_onnx().graph.node}
+
+
+def product(dtype=TensorProto.FLOAT, opset=17, batch="N", name="uneven", matrix=None):
+    if matrix is None:
+        matrix = RNG.standard_normal((64, 64))
+    model = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name=name)],
+        [value("x", [batch, 64], dtype)],
+        [numpy_helper.from_array(matrix.astype(helper.tensor_dtype_to_np_dtype(dtype)), "w")],
+    )
+    model.graph.output[0].type.tensor_type.elem_type = dtype
+    model.opset_import[0].version = opset
+    return model
+
+
+def test_weights_alone_that_lose_everything():
+    """Two bits hold nothing of rows in which one element is a thousand times the others."""
+    matrix = RNG.standard_normal((64, 64))
+    matrix[0] *= 8
+    model = product(matrix=matrix)
+    options = {"activations": "none", "weights": "int2"}
+    told = "float: MatMul 'uneven': only "
+    small = dwindle.quantize(model, min_sqnr=12.0, **options)
+    assert any(
+        n.startswith(told) and n.endswith("of its weights would be left") for n in notes(small)
+    )
+    assert "nothing is quantized" in " ".join(notes(small))
+    assert not any(n.startswith(told) for n in notes(dwindle.quantize(model, **options)))
+
+
+def test_coarse_weights_are_blamed_for_what_they_cost():
+    feeds = [{"x": RNG.standard_normal((8, 64)).astype(np.float32)}]
+    small = dwindle.quantize(product(), feeds, weights="int4", min_output_sqnr=35.0)
+    (told,) = [note for note in notes(small) if note.startswith("output 'y' keeps")]
+    assert told.endswith("weights of more bits or in smaller blocks keep more")
+
+
+def test_layers_of_float64_are_named():
+    model = product(TensorProto.DOUBLE)
+    for small in (
+        dwindle.quantize(model, [{"x": RNG.standard_normal((8, 64))}]),
+        dwindle.quantize(model, activations="none"),
+    ):
+        assert any(note.startswith("float: MatMul 'uneven': ") for note in notes(small))
+
+
+def test_an_opset_of_the_future_is_told():
+    feeds = [{"x": RNG.standard_normal((8, 64)).astype(np.float32)}]
+    for small in (
+        dwindle.quantize(product(opset=99), feeds),
+        dwindle.quantize(product(opset=99), activations="none"),
+    ):
+        assert any(note.startswith("the model is of opset 99, the newest") for note in notes(small))
+    assert "newest" not in " ".join(notes(dwindle.quantize(product(opset=20), feeds)))
+
+
+def test_a_model_of_no_samples_is_what_is_wrong():
+    with pytest.raises(dwindle.BadModel, match="input 'x' of the model .* has no elements"):
+        dwindle.quantize(product(batch=0), np.zeros((8, 64), np.float32))

@@ -87,3 +87,11 @@ def test_activations_none_is_the_verbs_alone(dwindle_command, classifier_path, t
     command = ("quantize", classifier_path, tmp_path / "out.onnx", "--activations", "none")
     assert dwindle_command(*command).returncode == 0
     assert dwindle.quantize(make_classifier(), activations="none").report
+
+
+@pytest.mark.parametrize("option", ["calib_method", "calib_cache", "min_output_sqnr"])
+def test_options_of_activations_contradict_none(option):
+    value = 30.0 if option == "min_output_sqnr" else "entropy"
+    name = option.replace("_", "-")
+    with pytest.raises(dwindle.BadOption, match=f"activations none and {name} contradict"):
+        dwindle.quantize(make_classifier(), activations="none", **{option: value})

@@ -176,6 +176,22 @@ def test_weights_in_blocks(tmp_path):
     assert scale.shape == (2, 5)
 
 
+def test_int8_products_of_fixed_shapes_in_new_opsets(tmp_path):
+    """ONNX Runtime turns the int8 data of such a product and its bias into uint8, and fails where it
+    has made a Gemm of the two."""
+    model = make_dense(64, 32)
+    model.opset_import[0].version = 21
+    for info in (model.graph.input[0], model.graph.output[0]):
+        last = info.type.tensor_type.shape.dim[-1].dim_value
+        info.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.FLOAT, [1, 16, last]))
+    feeds = [{"x": x} for x in samples(4, shape=(1, 16, 64))]
+    small = ours(tmp_path, model, feeds, activation_type="QInt8", weight_type="QInt8")
+    stored = {t.name: t.data_type for t in small.graph.initializer}
+    points = [n.input[2] for n in small.graph.node if n.op_type == "QuantizeLinear"]
+    assert {stored[name] for name in points} == {TensorProto.INT8}
+    assert sqnr(run(model, feeds[0]["x"]), run(small, feeds[0]["x"])) > 30
+
+
 @pytest.mark.parametrize(
     ("choice", "quantized"),
     [

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import make_classifier, samples
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 def sqnr(want, got):
@@ -235,3 +235,19 @@ def test_runs_are_counted_from_0(dwindle_command, classifier_path, calib_path):
         result = dwindle_command(*arguments, *words)
         assert result.returncode == 2
         assert "--runs is 0 or more, not -1" in result.stderr
+
+
+def test_a_batch_that_a_reshape_holds():
+    """The input leaves its batch open, but the model takes 3 samples."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["x"], ["i"]),
+            helper.make_node("Reshape", ["i", "shape"], ["y"], "reshape"),
+        ],
+        "graph",
+        [value_info("x", ["N", 64])],
+        [value_info("y", None)],
+        [numpy_helper.from_array(np.array([3, 64]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert [node.op_type for node in dwindle.simplify(model).to_onnx().graph.node] == ["Reshape"]

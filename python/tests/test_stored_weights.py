@@ -94,6 +94,24 @@ def test_stored_operands(form):
         assert sqnr(real, small.run({"x": x})["y"].astype(np.float64)) > least
 
 
+@pytest.mark.parametrize(
+    ("options", "dtype"),
+    [
+        ({}, "UINT8"),  # as the data of an integer kernel
+        ({"weights": "int4"}, "INT4"),
+        ({"weights": "int4", "block_size": 16}, "INT4"),
+        ({"activations": "int16"}, "INT8"),
+    ],
+)
+def test_left_weights_beside_quantized_activations(options, dtype):
+    model = make_model("MatMul", ["w", "x"], (64, 5), {"w": weights(256, 64)})
+    x = RNG.normal(size=(64, 5)).astype(np.float32)
+    small, _ = quantized(model, [{"x": x}], **options)
+    assert integers(small) == {dtype}
+    real = run(model.SerializeToString(), x)
+    assert sqnr(real, run(small.to_bytes(), x)) > (17 if dtype == "INT4" else 30)
+
+
 def test_einsum_stores_its_matrices_beside_quantized_activations():
     model = make_model("Einsum", ["x", "w"], (2, 3, 64), {"w": weights(40, 64)}, **EINSUM)
     x = RNG.normal(size=(2, 3, 64)).astype(np.float32)

@@ -61,7 +61,7 @@ TEST(Placement, a_layer_with_an_infinite_bias_has_weights_of_integers_alone) {
     b.output(b.node("y", "Relu", {g}));
   });
   for (bool activations : {true, false}) {
-    const Placement placement = place_quantization(model, {}, activations);
+    const Placement placement = place_quantization(model, {}, {.activations = activations});
     EXPECT_TRUE(placement.values.empty());
     EXPECT_EQ(placement.weights.size(), 1u);
     EXPECT_EQ(reason_of(placement, "g"),
@@ -111,7 +111,7 @@ TEST(Placement, invariants) {
 TEST(Placement, kept_nodes_may_have_their_weights_stored) {
   const Model model = chain();
   Node* first = *model.graph->nodes().begin();
-  const Placement placement = place_quantization(model, {{first, "kept"}}, true, {first});
+  const Placement placement = place_quantization(model, {{first, "kept"}}, {}, {first});
   EXPECT_FALSE(placement.in_integers(first));
   EXPECT_TRUE(std::ranges::any_of(placement.weights,
                                   [&](const WeightSite& site) { return site.node == first; }));
@@ -119,7 +119,7 @@ TEST(Placement, kept_nodes_may_have_their_weights_stored) {
 
 TEST(Placement, without_activations_there_are_weights_alone) {
   const Model model = chain();
-  const Placement placement = place_quantization(model, {}, /*activations=*/false);
+  const Placement placement = place_quantization(model, {}, {.activations = false});
   EXPECT_TRUE(placement.values.empty());
   EXPECT_TRUE(placement.nodes.empty());
   EXPECT_EQ(placement.weights.size(), 2u);
