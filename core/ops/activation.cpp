@@ -1,13 +1,16 @@
 // Activations: functions of one element with constants in attributes.
 #include <cmath>
 
+#include "core/kernels/vector_math.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
-#include "core/ops/vector_math.h"
 #include "core/support/error.h"
 
 namespace dwindle {
 namespace {
+
+using kernels::UnaryF32;
+using kernels::UnaryFunction;
 
 struct NoAttributes {
   explicit NoAttributes(const Node&) {}
@@ -45,10 +48,10 @@ struct ThresholdedRelu : Alpha {
 
 struct Elu : Alpha {
   explicit Elu(const Node& node) : Alpha(node, 1.0f) {}
+  UnaryF32 kernel() const { return {.function = UnaryFunction::kElu, .alpha = alpha}; }
   template <typename T>
   T apply(T x) const {
-    const T below = static_cast<T>(alpha) * (fast_exp(x) - T{1});
-    return x < 0 ? below : x;
+    return fast_elu(x, static_cast<T>(alpha));
   }
 };
 
@@ -75,6 +78,7 @@ struct Selu : Alpha {
 
 struct Sigmoid : NoAttributes {
   using NoAttributes::NoAttributes;
+  static UnaryF32 kernel() { return {.function = UnaryFunction::kSigmoid}; }
   template <typename T>
   T apply(T x) const {
     return fast_sigmoid(x);
@@ -107,14 +111,16 @@ struct HardSwish : NoAttributes {
 
 struct Swish : Alpha {
   explicit Swish(const Node& node) : Alpha(node, 1.0f) {}
+  UnaryF32 kernel() const { return {.function = UnaryFunction::kSwish, .alpha = alpha}; }
   template <typename T>
   T apply(T x) const {
-    return x * fast_sigmoid(static_cast<T>(alpha) * x);
+    return fast_swish(x, static_cast<T>(alpha));
   }
 };
 
 struct Tanh : NoAttributes {
   using NoAttributes::NoAttributes;
+  static UnaryF32 kernel() { return {.function = UnaryFunction::kTanh}; }
   template <typename T>
   T apply(T x) const {
     return fast_tanh(x);
@@ -123,6 +129,7 @@ struct Tanh : NoAttributes {
 
 struct Erf : NoAttributes {
   using NoAttributes::NoAttributes;
+  static UnaryF32 kernel() { return {.function = UnaryFunction::kErf}; }
   template <typename T>
   T apply(T x) const {
     return fast_erf(x);
@@ -148,12 +155,10 @@ struct Softsign : NoAttributes {
 
 struct Mish : NoAttributes {
   using NoAttributes::NoAttributes;
+  static UnaryF32 kernel() { return {.function = UnaryFunction::kMish}; }
   template <typename T>
   T apply(T x) const {
-    // tanh(ln(1 + e)) = (e² + 2e) / (e² + 2e + 2); for large x it is 1 and e² would overflow.
-    const T e = fast_exp(x > 20 ? T{20} : x);
-    const T n = e * (e + T{2});
-    return x * (n / (n + T{2}));
+    return fast_mish(x);
   }
 };
 
@@ -166,20 +171,12 @@ struct Gelu {
     }
     tanh = approximate == "tanh";
   }
+  UnaryF32 kernel() const {
+    return {.function = tanh ? UnaryFunction::kGeluTanh : UnaryFunction::kGelu};
+  }
   template <typename T>
-  void operator()(const T* __restrict in, T* __restrict out, int64_t count) const {
-    if (tanh) {
-      for (int64_t i = 0; i < count; ++i) {
-        const T x = in[i];
-        const T inner = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
-        out[i] = T(0.5) * x * (T{1} + fast_tanh(inner));
-      }
-    } else {
-      for (int64_t i = 0; i < count; ++i) {
-        const T x = in[i];
-        out[i] = T(0.5) * x * (T{1} + fast_erf(x * T(0.7071067811865476)));
-      }
-    }
+  T apply(T x) const {
+    return tanh ? fast_gelu_tanh(x) : fast_gelu(x);
   }
   bool tanh;
 };
@@ -224,7 +221,7 @@ const OpRow kRows[] = {
     {"", "Softplus", 1, infer_same, kEach<Softplus>, 0, kElementwise},
     {"", "Softsign", 1, infer_same, kEach<Softsign>, 0, kElementwise},
     {"", "Mish", 18, infer_same, kEach<Mish>, 0, kElementwise},
-    {"", "Gelu", 20, infer_same, unary_kernel<Gelu>, 0, kElementwise},
+    {"", "Gelu", 20, infer_same, kEach<Gelu>, 0, kElementwise},
     {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
 };
 

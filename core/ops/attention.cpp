@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/kernels/gemm_f32/gemm_f32.h"
+#include "core/kernels/unary_f32/unary_f32.h"
 #include "core/ops/args.h"
 #include "core/ops/families.h"
 #include "core/support/error.h"
@@ -167,7 +168,12 @@ void softmax(float* row, int64_t count) {
   const float most = *std::max_element(row, row + count);
   if (most == kNever) return static_cast<void>(std::fill_n(row, count, 0.0f));
   float total = 0;
-  for (int64_t i = 0; i < count; ++i) total += row[i] = std::exp(row[i] - most);
+  kernels::unary_f32({.function = kernels::UnaryFunction::kExp,
+                      .x = row,
+                      .count = count,
+                      .alpha = most,
+                      .y = row});
+  for (int64_t i = 0; i < count; ++i) total += row[i];
   for (int64_t i = 0; i < count; ++i) row[i] /= total;
 }
 

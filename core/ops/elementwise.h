@@ -2,6 +2,9 @@
 // elements, and the loop over one tensor.
 #pragma once
 
+#include <type_traits>
+
+#include "core/kernels/unary_f32/unary_f32.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/dispatch.h"
 #include "core/ops/op.h"
@@ -37,13 +40,22 @@ Kernel unary_kernel(const Node& node, int) {
   };
 }
 
-// An Op for unary_kernel from a function of one element.
+// An Op for unary_kernel from a function of one element. Where it has a `kernel`, floats are left
+// to that.
 template <typename F>
 struct PerElement : F {
   explicit PerElement(const Node& node) : F(node) {}
   template <typename T, typename R>
   void operator()(const T* __restrict in, R* __restrict out, int64_t count) const {
     const F f = *this;
+    if constexpr (std::is_same_v<T, float> && requires { f.kernel(); }) {
+      kernels::UnaryF32 args = f.kernel();
+      args.x = in;
+      args.count = count;
+      args.y = out;
+      kernels::unary_f32(args);
+      return;
+    }
     for (int64_t i = 0; i < count; ++i) out[i] = f.apply(in[i]);
   }
 };

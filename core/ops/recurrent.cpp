@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "core/kernels/unary_f32/unary_f32.h"
 #include "core/support/error.h"
 
 namespace dwindle {
@@ -21,11 +22,11 @@ Activation each(F f) {
   };
 }
 
-float sigmoid(float x) {
-  // Either way the exponential stays below 1, so that nothing overflows.
-  if (x >= 0) return 1 / (1 + std::exp(-x));
-  const float e = std::exp(x);
-  return e / (1 + e);
+Activation by_kernel(kernels::UnaryFunction function, float alpha = 0) {
+  return [=](float* values, int64_t count) {
+    kernels::unary_f32(
+        {.function = function, .x = values, .count = count, .alpha = alpha, .y = values});
+  };
 }
 
 // Makes an activation from alpha and beta.
@@ -39,8 +40,8 @@ const std::map<std::string, ActivationRow>& activation_rows() {
   static const std::map<std::string, ActivationRow> rows = {
       {"relu",
        {0, 0, [](float, float) { return each([](float x) { return std::max(x, 0.0f); }); }}},
-      {"tanh", {0, 0, [](float, float) { return each([](float x) { return std::tanh(x); }); }}},
-      {"sigmoid", {0, 0, [](float, float) { return each(sigmoid); }}},
+      {"tanh", {0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kTanh); }}},
+      {"sigmoid", {0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kSigmoid); }}},
       {"affine",
        {1, 0, [](float a, float b) { return each([a, b](float x) { return a * x + b; }); }}},
       {"leakyrelu",

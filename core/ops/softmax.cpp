@@ -4,12 +4,13 @@
 #include <limits>
 #include <vector>
 
+#include "core/kernels/unary_f32/unary_f32.h"
+#include "core/kernels/vector_math.h"
 #include "core/ops/broadcast.h"
 #include "core/ops/dispatch.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/ops/lanes.h"
-#include "core/ops/vector_math.h"
 
 namespace dwindle {
 namespace {
@@ -39,12 +40,22 @@ Rows rows_of(const KernelContext& c, const Dims& shape, int64_t axis, bool flatt
   return rows;
 }
 
+// e^(x - most), in place.
+void exp_of_differences(float* x, int64_t count, float most) {
+  kernels::unary_f32(
+      {.function = kernels::UnaryFunction::kExp, .x = x, .count = count, .alpha = most, .y = x});
+}
+
+void exp_of_differences(double* x, int64_t count, double most) {
+  for (int64_t i = 0; i < count; ++i) x[i] = fast_exp(x[i] - most);
+}
+
 struct Softmax {
   // One row in place.
   template <typename T>
   static void row(T* x, int64_t count) {
     const T most = max_of(x, count, -std::numeric_limits<T>::infinity());
-    for (int64_t i = 0; i < count; ++i) x[i] = fast_exp(x[i] - most);
+    exp_of_differences(x, count, most);
     const T sum = sum_of(x, count);
     for (int64_t i = 0; i < count; ++i) x[i] /= sum;
   }

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
+#include "core/kernels/vector_math.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
-#include "core/ops/vector_math.h"
 #include "core/support/error.h"
 
 namespace dwindle {
@@ -21,7 +21,6 @@ namespace {
     }                                   \
   };
 
-DWINDLE_UNARY(ExpOp, fast_exp(x))
 DWINDLE_UNARY(LogOp, std::log(x))
 DWINDLE_UNARY(SqrtOp, std::sqrt(x))
 DWINDLE_UNARY(ReciprocalOp, T{1} / x)
@@ -41,6 +40,15 @@ DWINDLE_UNARY(AcoshOp, std::acosh(x))
 DWINDLE_UNARY(AtanhOp, std::atanh(x))
 DWINDLE_UNARY(SignOp, static_cast<T>((x > 0) - (x < 0)))
 #undef DWINDLE_UNARY
+
+struct ExpOp {
+  explicit ExpOp(const Node&) {}
+  static kernels::UnaryF32 kernel() { return {.function = kernels::UnaryFunction::kExp}; }
+  template <typename T>
+  T apply(T x) const {
+    return fast_exp(x);
+  }
+};
 
 struct AbsOp {
   explicit AbsOp(const Node&) {}

@@ -1,7 +1,9 @@
 // exp, tanh, erf and what follows from them, without branches, calls or tables: loops over them are
 // vectorized, and since every step is one IEEE operation, an element's result does not depend on
 // whether it was in a vector. The polynomials are minimax fits made for this file; errors are of
-// float's own size (see tests/core/ops/vector_math_test.cpp).
+// float's own size (see tests/core/kernels/vector_math_test.cpp).
+//
+// All are static: files that are compiled for newer processors have copies of their own.
 #pragma once
 
 #include <bit>
@@ -10,13 +12,13 @@
 
 namespace dwindle {
 
-inline double fast_exp(double x) { return std::exp(x); }
-inline double fast_tanh(double x) { return std::tanh(x); }
-inline double fast_erf(double x) { return std::erf(x); }
+static inline double fast_exp(double x) { return std::exp(x); }
+static inline double fast_tanh(double x) { return std::tanh(x); }
+static inline double fast_erf(double x) { return std::erf(x); }
 
 // e^x = 2^n · e^r with n whole and |r| <= ln 2 / 2. 2^n is multiplied on in two halves, so that
 // results that are subnormal or infinite come out right.
-inline float fast_exp(float x) {
+static inline float fast_exp(float x) {
   x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
   constexpr float kToWhole = 12582912.0f;  // 1.5 · 2^23: adding it leaves a whole number
@@ -39,13 +41,32 @@ inline float fast_exp(float x) {
 }
 
 template <typename T>
-T fast_sigmoid(T x) {
+static inline T fast_sigmoid(T x) {
   return T{1} / (T{1} + fast_exp(-x));
+}
+
+template <typename T>
+static inline T fast_swish(T x, T alpha) {
+  return x * fast_sigmoid(alpha * x);
+}
+
+template <typename T>
+static inline T fast_elu(T x, T alpha) {
+  const T below = alpha * (fast_exp(x) - T{1});
+  return x < 0 ? below : x;
+}
+
+// tanh(ln(1 + e)) = (e² + 2e) / (e² + 2e + 2); for large x it is 1 and e² would overflow.
+template <typename T>
+static inline T fast_mish(T x) {
+  const T e = fast_exp(x > 20 ? T{20} : x);
+  const T n = e * (e + T{2});
+  return x * (n / (n + T{2}));
 }
 
 // Near zero an odd polynomial, so that small numbers keep their relative precision; beyond it
 // 1 - 2 / (e^2|x| + 1).
-inline float fast_tanh(float x) {
+static inline float fast_tanh(float x) {
   const float a = std::fabs(x);
   const float z = x * x;
   float p = -0.00611315175f;
@@ -59,7 +80,7 @@ inline float fast_tanh(float x) {
 }
 
 // Near zero an odd polynomial; beyond it 1 - e^-q(|x|) with q fitted to -ln erfc.
-inline float fast_erf(float x) {
+static inline float fast_erf(float x) {
   const float a = std::fabs(x);
   const float z = x * x;
   float p = 7.88911956e-05f;
@@ -81,6 +102,18 @@ inline float fast_erf(float x) {
   q = q * b + 0.000748414925f;
   const float far = std::copysign(1.0f - fast_exp(-q), x);
   return a < 1.0f ? near : far;
+}
+
+// x · Φ(x), exactly and by the approximation of Hendrycks and Gimpel (2016).
+template <typename T>
+static inline T fast_gelu(T x) {
+  return T(0.5) * x * (T{1} + fast_erf(x * T(0.7071067811865476)));
+}
+
+template <typename T>
+static inline T fast_gelu_tanh(T x) {
+  const T inner = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
+  return T(0.5) * x * (T{1} + fast_tanh(inner));
 }
 
 }  // namespace dwindle

@@ -1,4 +1,4 @@
-#include "core/ops/vector_math.h"
+#include "core/kernels/vector_math.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,9 @@
+#if defined(__AVX512F__)
+#include "core/kernels/unary_f32/loops.h"
+
+namespace dwindle::kernels {
+
+void unary_f32_avx512(const UnaryF32& p) noexcept { run(p); }
+
+}  // namespace dwindle::kernels
+#endif

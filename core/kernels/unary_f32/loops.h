@@ -1,0 +1,54 @@
+// The loops of all variants, for the compiler to vectorize: each variant includes them and is
+// compiled for its own instruction set. No step is contracted (-ffp-contract=off), so that all make
+// the same bits.
+#pragma once
+
+#include <cstring>
+
+#include "core/kernels/unary_f32/unary_f32.h"
+#include "core/kernels/vector_math.h"
+
+namespace dwindle::kernels {
+namespace {
+
+// In blocks of their own memory: x and y may be the same, and a last block that is not full takes
+// as many steps as any.
+template <typename F>
+void map(const UnaryF32& p, const F& f) noexcept {
+  constexpr int64_t kBlock = 32;
+  float in[kBlock] = {}, out[kBlock];
+  for (int64_t first = 0; first < p.count; first += kBlock) {
+    const int64_t left = p.count - first < kBlock ? p.count - first : kBlock;
+    const auto bytes = static_cast<size_t>(left) * sizeof(float);
+    std::memcpy(in, p.x + first, left == kBlock ? sizeof(in) : bytes);
+    for (int64_t i = 0; i < kBlock; ++i) out[i] = f(in[i]);
+    std::memcpy(p.y + first, out, left == kBlock ? sizeof(out) : bytes);
+  }
+}
+
+void run(const UnaryF32& p) noexcept {
+  const float alpha = p.alpha;
+  switch (p.function) {
+    case UnaryFunction::kExp:
+      return map(p, [alpha](float x) { return fast_exp(x - alpha); });
+    case UnaryFunction::kSigmoid:
+      return map(p, [](float x) { return fast_sigmoid(x); });
+    case UnaryFunction::kSwish:
+      return map(p, [alpha](float x) { return fast_swish(x, alpha); });
+    case UnaryFunction::kTanh:
+      return map(p, [](float x) { return fast_tanh(x); });
+    case UnaryFunction::kErf:
+      return map(p, [](float x) { return fast_erf(x); });
+    case UnaryFunction::kGelu:
+      return map(p, [](float x) { return fast_gelu(x); });
+    case UnaryFunction::kGeluTanh:
+      return map(p, [](float x) { return fast_gelu_tanh(x); });
+    case UnaryFunction::kMish:
+      return map(p, [](float x) { return fast_mish(x); });
+    case UnaryFunction::kElu:
+      return map(p, [alpha](float x) { return fast_elu(x, alpha); });
+  }
+}
+
+}  // namespace
+}  // namespace dwindle::kernels

@@ -1,0 +1,41 @@
+// Transcendental functions of float32 values, one by one: y = f(x).
+//
+// The formulas are those of core/kernels/vector_math.h, whose errors are of float's own size.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/kernels/cpu.h"
+
+namespace dwindle::kernels {
+
+enum class UnaryFunction {
+  kExp,      // e^(x - alpha): of a softmax, whose largest element is alpha
+  kSigmoid,  // 1 / (1 + e^-x)
+  kSwish,    // x / (1 + e^(-alpha * x))
+  kTanh,
+  kErf,
+  kGelu,      // x * (1 + erf(x / sqrt 2)) / 2
+  kGeluTanh,  // the same by a tanh
+  kMish,      // x * tanh(ln(1 + e^x))
+  kElu,       // alpha * (e^x - 1) below 0, x above
+};
+
+struct UnaryF32 {
+  UnaryFunction function;
+  const float* x = nullptr;
+  int64_t count = 0;
+  float alpha = 0;     // where the function has one
+  float* y = nullptr;  // may be x
+};
+
+using UnaryF32Fn = void (*)(const UnaryF32&) noexcept;
+
+// Best first.
+std::span<const Variant<UnaryF32Fn>> unary_f32_variants();
+
+// On the calling thread, with the variant that this CPU and DWINDLE_ISA pick.
+void unary_f32(const UnaryF32& args);
+
+}  // namespace dwindle::kernels
