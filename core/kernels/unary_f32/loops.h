@@ -11,19 +11,24 @@
 namespace dwindle::kernels {
 namespace {
 
-// In blocks of their own memory: x and y may be the same, and a last block that is not full takes
-// as many steps as any.
+// In blocks whose results wait until all is read: x and y may be the same. A last block that is not
+// full takes as many steps as any.
 template <typename F>
 void map(const UnaryF32& p, const F& f) noexcept {
-  constexpr int64_t kBlock = 32;
-  float in[kBlock] = {}, out[kBlock];
-  for (int64_t first = 0; first < p.count; first += kBlock) {
-    const int64_t left = p.count - first < kBlock ? p.count - first : kBlock;
-    const auto bytes = static_cast<size_t>(left) * sizeof(float);
-    std::memcpy(in, p.x + first, left == kBlock ? sizeof(in) : bytes);
-    for (int64_t i = 0; i < kBlock; ++i) out[i] = f(in[i]);
-    std::memcpy(p.y + first, out, left == kBlock ? sizeof(out) : bytes);
+  constexpr int64_t kBlock = 64;
+  float out[kBlock];
+  const int64_t whole = p.count / kBlock * kBlock;
+  for (int64_t first = 0; first < whole; first += kBlock) {
+    const float* x = p.x + first;
+    for (int64_t i = 0; i < kBlock; ++i) out[i] = f(x[i]);
+    std::memcpy(p.y + first, out, sizeof(out));
   }
+  if (whole == p.count) return;
+  float in[kBlock] = {};
+  const size_t bytes = static_cast<size_t>(p.count - whole) * sizeof(float);
+  std::memcpy(in, p.x + whole, bytes);
+  for (int64_t i = 0; i < kBlock; ++i) out[i] = f(in[i]);
+  std::memcpy(p.y + whole, out, bytes);
 }
 
 void run(const UnaryF32& p) noexcept {
