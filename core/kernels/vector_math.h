@@ -116,4 +116,17 @@ static inline T fast_gelu_tanh(T x) {
   return T(0.5) * x * (T{1} + fast_tanh(inner));
 }
 
+// Written so that NaN stays NaN.
+template <typename T>
+static inline T hard_sigmoid(T x, T alpha, T beta) {
+  const T y = alpha * x + beta;
+  const T low = y < 0 ? T{0} : y;
+  return low > 1 ? T{1} : low;
+}
+
+template <typename T>
+static inline T hard_swish(T x) {
+  return x * hard_sigmoid(x, static_cast<T>(1.0f / 6.0f), T(0.5));
+}
+
 }  // namespace dwindle

@@ -85,27 +85,25 @@ struct Sigmoid : NoAttributes {
   }
 };
 
-template <typename T>
-T clamp_to_unit(T x) {
-  const T low = x < 0 ? T{0} : x;
-  return low > 1 ? T{1} : low;
-}
-
 struct HardSigmoid : Alpha {
   explicit HardSigmoid(const Node& node)
       : Alpha(node, 0.2f), beta(node.float_attribute("beta", 0.5f)) {}
+  UnaryF32 kernel() const {
+    return {.function = UnaryFunction::kHardSigmoid, .alpha = alpha, .beta = beta};
+  }
   template <typename T>
   T apply(T x) const {
-    return clamp_to_unit(static_cast<T>(alpha) * x + static_cast<T>(beta));
+    return hard_sigmoid(x, static_cast<T>(alpha), static_cast<T>(beta));
   }
   float beta;
 };
 
 struct HardSwish : NoAttributes {
   using NoAttributes::NoAttributes;
+  static UnaryF32 kernel() { return {.function = UnaryFunction::kHardSwish}; }
   template <typename T>
   T apply(T x) const {
-    return x * clamp_to_unit(x * static_cast<T>(1.0f / 6.0f) + T(0.5));
+    return hard_swish(x);
   }
 };
 

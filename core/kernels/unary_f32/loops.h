@@ -52,6 +52,10 @@ void run(const UnaryF32& p) noexcept {
       return map(p, [](float x) { return fast_mish(x); });
     case UnaryFunction::kElu:
       return map(p, [alpha](float x) { return fast_elu(x, alpha); });
+    case UnaryFunction::kHardSigmoid:
+      return map(p, [alpha, beta = p.beta](float x) { return hard_sigmoid(x, alpha, beta); });
+    case UnaryFunction::kHardSwish:
+      return map(p, [](float x) { return hard_swish(x); });
   }
 }
 

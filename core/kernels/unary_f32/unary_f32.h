@@ -1,4 +1,4 @@
-// Transcendental functions of float32 values, one by one: y = f(x).
+// Activation functions of float32 values, one by one: y = f(x).
 //
 // The formulas are those of core/kernels/vector_math.h, whose errors are of float's own size.
 #pragma once
@@ -16,18 +16,20 @@ enum class UnaryFunction {
   kSwish,    // x / (1 + e^(-alpha * x))
   kTanh,
   kErf,
-  kGelu,      // x * (1 + erf(x / sqrt 2)) / 2
-  kGeluTanh,  // the same by a tanh
-  kMish,      // x * tanh(ln(1 + e^x))
-  kElu,       // alpha * (e^x - 1) below 0, x above
+  kGelu,         // x * (1 + erf(x / sqrt 2)) / 2
+  kGeluTanh,     // the same by a tanh
+  kMish,         // x * tanh(ln(1 + e^x))
+  kElu,          // alpha * (e^x - 1) below 0, x above
+  kHardSigmoid,  // alpha * x + beta, between 0 and 1
+  kHardSwish,    // x * (x / 6 + 1/2), the second factor between 0 and 1
 };
 
 struct UnaryF32 {
   UnaryFunction function;
   const float* x = nullptr;
   int64_t count = 0;
-  float alpha = 0;     // where the function has one
-  float* y = nullptr;  // may be x
+  float alpha = 0, beta = 0;  // where the function has them
+  float* y = nullptr;         // may be x
 };
 
 using UnaryF32Fn = void (*)(const UnaryF32&) noexcept;

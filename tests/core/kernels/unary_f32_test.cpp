@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -38,6 +39,10 @@ const std::vector<Definition>& definitions() {
        [](double x, double) { return x * std::tanh(std::log1p(std::exp(x))); }},
       {UnaryFunction::kElu,
        [](double x, double alpha) { return x < 0 ? alpha * std::expm1(x) : x; }},
+      {UnaryFunction::kHardSigmoid,
+       [](double x, double alpha) { return std::clamp(alpha * x, 0.0, 1.0); }},
+      {UnaryFunction::kHardSwish,
+       [](double x, double) { return x * std::clamp(x / 6 + 0.5, 0.0, 1.0); }},
   };
   return all;
 }
