@@ -1,6 +1,7 @@
 // Element types of tensors: those of ONNX's TensorProto.DataType, with the same numbers.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -66,10 +67,47 @@ struct Float16 {
 struct Bfloat16 {
   uint16_t bits;
 };
-float to_float(Float16 value);
-float to_float(Bfloat16 value);
-Float16 to_float16(float value);    // round to nearest even
-Bfloat16 to_bfloat16(float value);  // round to nearest even
+// Without branches, so that loops over them are vectorized.
+inline float to_float(Bfloat16 value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
+}
+
+// Rounds to nearest even.
+inline Bfloat16 to_bfloat16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  const uint32_t quiet = (bits >> 16) | 0x40u;
+  // Adding half a unit in the last place, less one where the kept part is even, rounds to even.
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return {static_cast<uint16_t>(is_nan ? quiet : rounded)};
+}
+
+inline float to_float(Float16 value) {
+  const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000u) << 16;
+  const uint32_t magnitude = value.bits & 0x7fffu;
+  const uint32_t normal = (magnitude << 13) + 0x38000000u;
+  const uint32_t infinite_or_nan = (magnitude << 13) | 0x7f800000u;
+  // mantissa · 2^-24 is exact in float.
+  const float small = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
+  const uint32_t finite = magnitude < 0x400u ? std::bit_cast<uint32_t>(small) : normal;
+  return std::bit_cast<float>(sign | (magnitude < 0x7c00u ? finite : infinite_or_nan));
+}
+
+// Rounds to nearest even.
+inline Float16 to_float16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  // Below the least normal half: adding 0.5 leaves the result, rounded to even by the FPU, in the
+  // low bits of the float's mantissa (its unit there is 2^-24).
+  const uint32_t small =
+      std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  const uint32_t normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+  const uint32_t finite = magnitude < 0x38800000u ? small : normal;
+  const uint32_t most = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u;  // NaN or infinity
+  // 65520 and above are infinite.
+  return {static_cast<uint16_t>(sign | (magnitude >= 0x477ff000u ? most : finite))};
+}
 
 // The DType that stores a C++ type.
 template <typename T>
