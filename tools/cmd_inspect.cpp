@@ -91,6 +91,15 @@ std::string text_of(const NonFiniteConstant& constant) {
                      to_string(index_of_element(found.first, constant.shape)));
 }
 
+// Larger models are opened in milliseconds, which reading all weights would undo.
+constexpr uint64_t kMostSearched = uint64_t{1} << 30;
+
+bool searches_weights(const Facts& facts) {
+  uint64_t bytes = 0;
+  for (const auto& [dtype, size] : facts.weight_bytes) bytes += size;
+  return bytes <= kMostSearched;
+}
+
 std::string domain_name(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
 
 void print_json(const std::string& path, const Model& model, uint64_t bytes,
@@ -111,9 +120,11 @@ void print_json(const std::string& path, const Model& model, uint64_t bytes,
   json["weight_bytes"] = facts.weight_bytes;
   json["macs"] = facts.macs ? Json(*facts.macs) : Json();
   json["quantized"] = facts.quantized;
-  json["not_finite"] = Json::array();
-  for (const NonFiniteConstant& constant : non_finite_constants(model)) {
-    json["not_finite"].push_back(json_of(constant));
+  json["not_finite"] = searches_weights(facts) ? Json::array() : Json();
+  if (searches_weights(facts)) {
+    for (const NonFiniteConstant& constant : non_finite_constants(model)) {
+      json["not_finite"].push_back(json_of(constant));
+    }
   }
   json["metadata"] = Json::object();
   for (const auto& [key, value] : model.metadata) json["metadata"][key] = value;
@@ -156,7 +167,9 @@ void print_text(const std::string& path, const Model& model, uint64_t bytes,
   line("MACs", facts.macs ? format_count(*facts.macs) + " a run, open extents taken as 1"
                           : "not known: a shape is not");
   line("quantized", facts.quantized ? "yes" : "no");
-  const std::vector<NonFiniteConstant> not_finite = non_finite_constants(model);
+  const bool searched = searches_weights(facts);
+  if (!searched) line("not finite", "not looked for in weights of more than 1 GB");
+  const auto not_finite = searched ? non_finite_constants(model) : std::vector<NonFiniteConstant>();
   for (size_t i = 0; i < not_finite.size(); ++i) {
     if (i == kMostListed) {
       line("not finite", fmt::format("and {} more (--json lists all)", not_finite.size() - i));

@@ -118,6 +118,8 @@ Model Model::clone() const {
   copy.opsets = opsets;
   copy.metadata = metadata;
   copy.extra = extra;
+  copy.file = file;
+  copy.external_files = external_files;
   ValueMap values;
   copy_graph(*graph, *copy.graph, values);
   for (const Function& function : functions) {

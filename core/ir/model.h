@@ -31,7 +31,9 @@ struct Model {
   std::unique_ptr<Graph> graph;
   std::vector<Function> functions;
   std::vector<std::pair<std::string, std::string>> metadata;
-  std::string extra;  // producer, doc string, training info, …, encoded
+  std::string extra;                        // producer, doc string, training info, …, encoded
+  std::string file;                         // it was loaded from; empty: none
+  std::vector<std::string> external_files;  // that its tensors were mapped from
 
   // Version of ai.onnx. Raises BadModel where the model imports none.
   int64_t opset() const;
@@ -42,9 +44,9 @@ struct Model {
 };
 
 // Copies the nodes of `from` to `to` before `before`, with values (initializers too) that
-// `values` does not map yet; adds them to `values`. Values of graphs outside `from` are used as they
-// are where `values` does not map them. Fresh names are given where names are taken in the graph
-// that a value comes to or, on `unique_names`, anywhere in its model.
+// `values` does not map yet; adds them to `values`. Values of graphs outside `from` are used as
+// they are where `values` does not map them. Fresh names are given where names are taken in the
+// graph that a value comes to or, on `unique_names`, anywhere in its model.
 void copy_nodes(const Graph& from, Graph& to, std::unordered_map<const Value*, Value*>& values,
                 Node* before = nullptr, bool unique_names = false);
 // Copies a whole graph, inputs and outputs included, into `to`, which is empty.

@@ -82,6 +82,14 @@ const std::shared_ptr<const MappedFile>& ExternalFiles::file(const std::string& 
   }
 }
 
+std::vector<std::string> ExternalFiles::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [location, file] : files_) {
+    paths.push_back(path_inside(folder_, location).string());
+  }
+  return paths;
+}
+
 Tensor ExternalFiles::read(const proto::TensorProto& tensor, DType dtype, Dims dims) {
   const size_t size = packed_bytes(dtype, element_count(dims));
   const Place place = parse_place(tensor);

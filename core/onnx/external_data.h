@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "core/ir/tensor.h"
 #include "core/onnx/schema.h"
@@ -25,6 +26,9 @@ class ExternalFiles {
   // The tensor of `dtype` and `dims` that `tensor.external_data` points to. Raises BadModel where
   // the place is missing, malformed, out of the file's range or outside the folder.
   Tensor read(const proto::TensorProto& tensor, DType dtype, Dims dims);
+
+  // Those that were read from.
+  std::vector<std::string> paths() const;
 
  private:
   const std::shared_ptr<const MappedFile>& file(const std::string& location);

@@ -89,14 +89,18 @@ Model parse_model(std::span<const std::byte> bytes, const std::filesystem::path&
     throw BadModel(explain_parse_failure(bytes));
   }
   ExternalFiles files(folder);
-  return load(message, files);
+  Model model = load(message, files);
+  model.external_files = files.paths();
+  return model;
 }
 
 Model load_model(const std::filesystem::path& path) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
   const std::filesystem::path folder = path.parent_path();
   try {
-    return parse_model(file->bytes(), folder.empty() ? "." : folder);
+    Model model = parse_model(file->bytes(), folder.empty() ? "." : folder);
+    model.file = path.string();
+    return model;
   } catch (const BadModel& error) {
     throw BadModel(path.string() + ": " + error.what());
   }

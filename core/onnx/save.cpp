@@ -52,6 +52,22 @@ fs::path data_path(const fs::path& model, const std::string& location) {
   }
 }
 
+bool same_file(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error) && !error;
+}
+
+// Weights that the file of the model points to are lost to it where something else takes their
+// place; a model that is written over its own file takes them along.
+void spare_external_files(const Model& model, const fs::path& path, const fs::path& target) {
+  if (!model.file.empty() && same_file(path, model.file)) return;
+  for (const std::string& external : model.external_files) {
+    if (!same_file(target, external)) continue;
+    throw IoError("cannot write '" + target.string() + "': it holds the weights of '" + model.file +
+                  "'; choose another name");
+  }
+}
+
 }  // namespace
 
 void save_model(const Model& model, const fs::path& path, ExternalData external) {
@@ -59,6 +75,8 @@ void save_model(const Model& model, const fs::path& path, ExternalData external)
   const std::string location = path.filename().string() + ".data";
   const EncodedModel encoded = encode(model, external, location);
   encoded.check_size();
+  spare_external_files(model, path, path);
+  if (!encoded.external().empty()) spare_external_files(model, path, data_path(path, location));
 
   AtomicFile file(path);  // first: what cannot be written should fail before gigabytes are
   std::optional<AtomicFile> data;

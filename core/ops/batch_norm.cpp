@@ -164,9 +164,12 @@ struct BatchNorm {
 
 Kernel batch_norm_kernel(const Node& node, int opset) {
   const BatchNorm norm(node, opset);
-  return [norm](KernelContext& c) {
+  // Before opset 14, outputs that are there ask for the statistics of the batch, read or not.
+  const bool by_outputs = opset < 14;
+  return [=](KernelContext& c) {
     for (size_t i = 1; i < c.node().num_outputs() && !norm.training; ++i) {
-      if (c.wants_output(i)) c.unsupported("training mode of this opset");
+      const bool asked = by_outputs ? c.node().output(i) != nullptr : c.wants_output(i);
+      if (asked) c.unsupported("training mode of this opset");
     }
     dispatch(c, FloatTypes{}, c.input(0).dtype(), [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
   };
@@ -229,7 +232,7 @@ std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset) {
     return std::nullopt;
   }
   for (size_t i = 1; i < node.num_outputs(); ++i) {
-    if (node.output(i) != nullptr && !node.output(i)->unused()) return std::nullopt;
+    if (node.output(i) != nullptr && (opset < 14 || !node.output(i)->unused())) return std::nullopt;
   }
   std::span<const float> parameters[4];  // scale, bias, mean, variance
   for (size_t i = 0; i < 4; ++i) {

@@ -13,8 +13,10 @@ constexpr int64_t kMostElements = 64;
 
 const std::optional<Shape> kNoShape;
 
-// Joins what the file declares with what was inferred, preferring what is known. Exporters declare
-// wrong shapes at times, and runtimes go by what the nodes make; so does this.
+// Joins what the file declares with what was inferred. Exporters declare wrong shapes at times, and
+// runtimes go by what the nodes make; so does this: a declaration only fills in what is not known.
+// An extent with a symbol is known to be that of an input, whatever number was true of the file
+// before somebody opened its batch.
 std::optional<Shape> merged(const Value& value, const std::optional<Shape>& inferred) {
   const std::optional<Shape>& declared = value.type.shape;
   if (!declared) return inferred;
@@ -22,8 +24,7 @@ std::optional<Shape> merged(const Value& value, const std::optional<Shape>& infe
   Shape shape = *inferred;
   if (declared->size() != inferred->size()) return shape;
   for (size_t i = 0; i < shape.size(); ++i) {
-    const Dim& other = (*declared)[i];
-    if (!shape[i].known() && (other.known() || shape[i].symbol.empty())) shape[i] = other;
+    if (!shape[i].known() && shape[i].symbol.empty()) shape[i] = (*declared)[i];
   }
   return shape;
 }

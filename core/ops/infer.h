@@ -62,8 +62,9 @@ class InferContext {
 // BadModel where they do not fit.
 Shape broadcast_shapes(const InferContext& context, const Shape& a, const Shape& b);
 
-// Infers types in the order of the nodes. What the file declares stays where the inference knows
-// less; where both know and differ, the file contradicts itself: BadModel.
+// Infers types in the order of the nodes. What the file declares fills in what inference does not
+// know; where both know and differ, shapes give way to what the nodes make, and another dtype is a
+// BadModel.
 class ShapeInference {
  public:
   explicit ShapeInference(Model& model) : model_(model) {}

@@ -1,6 +1,8 @@
 #include <cmath>
 #include <exception>
 #include <numbers>
+#include <set>
+#include <vector>
 
 #include "core/ops/half.h"
 #include "core/runtime/same_outputs.h"
@@ -80,6 +82,29 @@ Tensor random_tensor(const Value& value, const Dims& dims, int64_t count, Random
   }
 }
 
+// Small numbers among the constant targets of Reshape, Expand and Tile, least first.
+std::vector<int64_t> extents_in_constants(const Model& model) {
+  constexpr size_t kMost = 16;
+  constexpr int64_t kLargest = 4096;
+  std::set<int64_t> found;
+  for_each_graph(*model.graph, [&](Graph& graph) {
+    for (const Node* node : graph.nodes()) {
+      if (!node->is("Reshape") && !node->is("Expand") && !node->is("Tile")) continue;
+      const Value* target = node->input(1);
+      const Tensor* constant = target == nullptr ? nullptr : target->constant();
+      if (constant == nullptr || constant->dtype() != DType::kInt64 || constant->size() > 8) {
+        continue;
+      }
+      for (int64_t extent : to_int64s(*constant)) {
+        if (extent > 2 && extent <= kLargest) found.insert(extent);
+      }
+    }
+  });
+  std::vector<int64_t> extents(found.begin(), found.end());
+  if (extents.size() > kMost) extents.resize(kMost);
+  return extents;
+}
+
 }  // namespace
 
 TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choice) {
@@ -120,10 +145,13 @@ TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
   }
   std::exception_ptr first_error;
   // Small ones first; images need room for their strides, sound for its windows, and some models
-  // take a batch of 1 only, or another that a Reshape of theirs holds.
-  const std::pair<int64_t, int64_t> extents[] = {{2, 16},  {1, 64},   {1, 224}, {2, 2},   {1, 1},
-                                                 {1, 512}, {1, 1024}, {3, 16},  {4, 16},  {5, 16},
-                                                 {6, 16},  {8, 16},   {10, 16}, {16, 16}, {32, 16}};
+  // take a batch of 1 only.
+  std::vector<std::pair<int64_t, int64_t>> extents = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
+                                                      {1, 1},  {1, 512}, {1, 1024}};
+  // Traced models hold extents of the example that they were traced with.
+  for (int64_t extent : extents_in_constants(model)) {
+    extents.insert(extents.end(), {{2, extent}, {1, extent}, {extent, 16}});
+  }
   for (const bool one_signal : {false, true}) {
     for (const auto& [first_extent, extent] : extents) {
       for (const int64_t count : {8, 2, 1}) {
@@ -132,6 +160,8 @@ TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
           TensorMap made = executor.run(feeds);
           if (outputs != nullptr) *outputs = std::move(made);
           return feeds;
+        } catch (const Unsupported&) {
+          throw;  // no other feed helps
         } catch (const Error&) {
           if (!first_error) first_error = std::current_exception();
         }

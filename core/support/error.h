@@ -5,12 +5,15 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/support/utf8.h"
+
 namespace dwindle {
 
-// Base of all errors but Interrupted. `what()` says what is wrong, where, and what to do about it.
+// Base of all errors but Interrupted. `what()` says what is wrong, where, and what to do about it, in
+// UTF-8 whatever the names in a file hold.
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit Error(const std::string& what) : std::runtime_error(as_utf8(what)) {}
 };
 
 // The model is not valid: malformed file, cycle, undefined value, contradicting shapes.

@@ -95,6 +95,12 @@ WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
     // ones and refuses the model; depthwise weights have nothing to make blocks of.
     if (block_size == 0 && options.per_channel) block_size = summed;
     if (summed < kLeastBlock) format.dtype = DType::kInt8;
+    // ONNX Runtime 1.31 reads the wrong weights where their columns do not fill bytes.
+    const bool product = site.node->is("MatMul") || site.node->is("Gemm");
+    if (product && axes.channels >= 0 && format.dtype == DType::kInt2 &&
+        weights.shape()[static_cast<size_t>(axes.channels)] % 4 != 0) {
+      format.dtype = DType::kInt4;
+    }
   }
   if (block_size > 0 && summed >= kLeastBlock) {
     format.axis = axes.summed;

@@ -35,7 +35,8 @@ Parameters parameters_of(const WeightSite& site);
 void drop_factors(Node& node, const Parameters& parameters);
 
 // Widens the scales of channels whose bias would not fit into 30 bits at data_scale · scale: int32
-// holds such a bias and leaves room for the sum of products. Scales of blocks stay.
+// holds such a bias and leaves room for the sum of products. Biases that stay in float are no
+// exception, as ONNX Runtime makes int32 of them, and saturates. Scales of blocks stay.
 void widen_for_bias(Tensor& scales, const Tensor& bias, float data_scale);
 
 // What rounding the weights takes off the mean of each output channel, where the data input has

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 #include <span>
 
@@ -87,7 +86,7 @@ class Placer {
       for (Node* node : graph.nodes()) visit(node);
     });
     for_each_graph(graph_, [&](Graph& graph) {
-      for (Node* node : graph.nodes()) move_into_bodies(node);
+      for (Node* node : graph.nodes()) keep_moves_in_integers(node);
     });
     for_each_graph(graph_, [&](Graph& graph) {
       list_islands(graph);
@@ -159,6 +158,11 @@ class Placer {
       store_weights(node, {0});
       return;
     }
+    if (!options_.matmul_takes_weights && node->is("MatMul") && weights->constant() != nullptr) {
+      reasons_[node] = "no runtime multiplies such weights by integers";
+      store_weights(node, {rule.weight_inputs[0]});
+      return;
+    }
     mark(node->input(0));
     store_weights(node, {rule.weight_inputs[0]});
     if (weights->constant() == nullptr) mark(weights);
@@ -191,9 +195,10 @@ class Placer {
     });
   }
 
-  // Integers that are moved before a branch or a loop captures them get there as integers: ONNX
-  // Runtime 1.31 aborts where it takes a DequantizeLinear along with such a move.
-  void move_into_bodies(Node* node) {
+  // ONNX Runtime 1.31 takes a DequantizeLinear along with what moves its output, which goes wrong
+  // where a branch or a loop captures that (it aborts), and where it turns int8 into uint8 (it
+  // refuses the model). What is moved there, is moved as integers.
+  void keep_moves_in_integers(Node* node) {
     const QuantRule* rule = quant_rule(*node);
     if (!options_.activations || rule == nullptr || rule->kind != QuantKind::kSharesRange ||
         done_.contains(node) || kept_.contains(node) || !is_float_tensor(node->output()) ||
@@ -203,7 +208,9 @@ class Placer {
     const auto& uses = node->output()->uses();
     const bool captured = std::ranges::any_of(
         uses, [&](const Use& use) { return use.node->graph() != node->graph(); });
-    if (captured) quantize_follower(node, *rule);
+    const Node* producer = node->input(0)->producer();
+    const bool rounded = producer != nullptr && placement_.makes_integers(producer);
+    if (captured || (rounded && options_.moves_integers)) quantize_follower(node, *rule);
   }
 
   bool comes_as_integers(const Value* value) const {
@@ -364,38 +371,31 @@ Node* fused_tail(Node* node, const KeptFloat& kept) {
 
 namespace {
 
-// A node that needs `weights`, which are those of some of `sites`, in float. Not one in `excused`.
+// A node that needs `weights`, which are those of some of `sites`, in float.
 const Node* float_reader(const Value* weights, const Placement& placement,
-                         const std::set<std::pair<const Node*, int>>& sites,
-                         const KeptFloat& excused) {
+                         const std::set<std::pair<const Node*, int>>& sites) {
   if (placement.quantizes(weights)) return nullptr;
   for (const Use& use : weights->uses()) {
     if (sites.contains({use.node, static_cast<int>(use.input)})) continue;
     if (turns_matrix(*use.node) && !use.node->output()->is_graph_output()) {
-      const Node* reader = float_reader(use.node->output(), placement, sites, excused);
+      const Node* reader = float_reader(use.node->output(), placement, sites);
       if (reader != nullptr) return reader;
       continue;
     }
-    if (!excused.contains(use.node)) return use.node;
+    return use.node;
   }
   return nullptr;
 }
 
-// Nodes whose weights would be in the file as integers and in float. Beside a node that was asked
-// to stay in float, integer arithmetic is worth that.
-KeptFloat doubled_weights(const Placement& placement, const KeptFloat& kept, bool activations) {
+// Nodes whose weights would be in the file as integers and in float.
+KeptFloat doubled_weights(const Placement& placement) {
   std::set<std::pair<const Node*, int>> sites;
   for (const WeightSite& site : placement.weights) sites.emplace(site.node, site.input);
   KeptFloat doubled;
-  // Many sites may share their weights.
-  std::map<std::pair<const Value*, bool>, const Node*> readers;
-  const KeptFloat none;
+  std::unordered_map<const Value*, const Node*> readers;  // many sites may share their weights
   for (const WeightSite& site : placement.weights) {
-    const bool in_integers = activations && placement.in_integers(site.node);
-    auto [found, added] = readers.try_emplace({site.weights(), in_integers});
-    if (added) {
-      found->second = float_reader(site.weights(), placement, sites, in_integers ? kept : none);
-    }
+    auto [found, added] = readers.try_emplace(site.weights());
+    if (added) found->second = float_reader(site.weights(), placement, sites);
     const Node* reader = found->second;
     if (reader == nullptr) continue;
     doubled.emplace(site.node, reader->op_type + " '" + handle(*reader) +
@@ -413,7 +413,7 @@ Placement place_quantization(const Model& model, const KeptFloat& kept,
   StoredWeights still_stored = stored;
   for (;;) {
     Placement placement = Placer(model, all, options, still_stored).run();
-    const KeptFloat doubled = doubled_weights(placement, kept, options.activations);
+    const KeptFloat doubled = doubled_weights(placement);
     if (doubled.empty()) return placement;
     all.insert(doubled.begin(), doubled.end());
     for (const auto& [node, reason] : doubled) still_stored.erase(node);

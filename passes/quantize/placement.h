@@ -66,6 +66,11 @@ struct PlacementOptions {
   // Integer kernels take the constant left operand of a product as data of 8 bits with one scale.
   // Otherwise it is stored as weights are, and the product stays in float.
   bool left_weights_as_data = true;
+  // Whether a MatMul of quantized data reads weights of the wanted dtype: ONNX Runtime 1.31 refuses
+  // those of 2 bits. Otherwise the product stays in float.
+  bool matmul_takes_weights = true;
+  // Whether what moves integers (Slice, Reshape, …) works on integers for readers in float too.
+  bool moves_integers = false;
 };
 
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay

@@ -180,6 +180,11 @@ void require_classes(const Model& model) {
 // Random inputs show what a result computes, but nothing may be made to fit them.
 enum class DataUse { kCalibrateAndProve, kProve };
 
+bool has_no_number(const Quality& quality) {
+  return std::ranges::any_of(
+      quality.outputs, [](const OutputAgreement& output) { return std::isnan(output.sqnr_db); });
+}
+
 void require_numbers(const Quality& quality, const Model& original, const std::vector<Feed>& feeds,
                      const MakeExecutor& executors) {
   for (const OutputAgreement& output : quality.outputs) {
@@ -229,6 +234,12 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality = measure_quality(original, simplified, model, keeping.kept(), options.worst,
                                    progress, executors);
+  if (use == DataUse::kProve && has_no_number(*result.quality)) {
+    // Nobody said that the model takes such inputs.
+    result.unproven = "it makes no numbers of random inputs";
+    result.quality.reset();
+    return result;
+  }
   require_numbers(*result.quality, original, keeping.kept(), executors);
   tell_noisy_outputs(*result.quality, recipe, result);
   if (!options.max_drop) return result;

@@ -54,7 +54,7 @@ class QuantizeStatic : public Pass {
     tell_unknown_opset(model, result);
 
     Plan plan;
-    plan.placement = place_quantization(model, kept, placement_options());
+    plan.placement = place_quantization(model, kept, placement_options(model));
     plan.activations = scheme_.observer.dtype;
     plan.symmetric = scheme_.observer.symmetric;
     if (!plan.placement.values.empty() || !plan.placement.weights.empty()) {
@@ -80,10 +80,13 @@ class QuantizeStatic : public Pass {
   }
 
  private:
-  PlacementOptions placement_options() const {
-    const bool bytes = dtype_bits(scheme_.weights.dtype) == 8 && scheme_.weights.block_size == 0 &&
-                       dtype_bits(scheme_.observer.dtype) == 8;
-    return {.left_weights_as_data = bytes};
+  PlacementOptions placement_options(const Model& model) const {
+    const DType weights = scheme_.weights.dtype, data = scheme_.observer.dtype;
+    const bool bytes = dtype_bits(data) == 8;
+    return {.left_weights_as_data =
+                bytes && dtype_bits(weights) == 8 && scheme_.weights.block_size == 0,
+            .matmul_takes_weights = !(bytes && weights == DType::kInt2),
+            .moves_integers = data == DType::kInt8 && model.opset() >= 21};
   }
 
   // Calibrates, and fills in the plan; nodes that must stay in float come into `kept`.
@@ -101,7 +104,7 @@ class QuantizeStatic : public Pass {
     StoredWeights stored;
     // Later placements are smaller than the first, so the parameters know all of their values.
     auto place = [&] {
-      plan.placement = place_quantization(model, kept, placement_options(), stored);
+      plan.placement = place_quantization(model, kept, placement_options(model), stored);
       plan_all_weights(plan, statistics);
     };
     keep_unusable(plan, statistics, kept, stored);
@@ -204,7 +207,6 @@ class QuantizeStatic : public Pass {
 
   void plan_all_weights(Plan& plan, const Statistics& statistics) const {
     plan.weights.clear();
-    const bool integer_bias = scheme_.integer_bias && dtype_bits(plan.activations) <= 8;
     const auto& nodes = plan.placement.nodes;
     const std::unordered_set<const Node*> integer_nodes(nodes.begin(), nodes.end());
     for (const WeightSite& site : plan.placement.weights) {
@@ -212,7 +214,7 @@ class QuantizeStatic : public Pass {
       const bool in_integers = integer_nodes.contains(site.node);
       auto means = statistics.means.find(data);
       plan.weights.push_back(plan_weights(
-          site, scheme_.weights, in_integers && integer_bias ? plan.params.at(data).scale : 0.0f,
+          site, scheme_.weights, in_integers ? plan.params.at(data).scale : 0.0f,
           means != statistics.means.end() ? means->second.means() : std::vector<double>()));
     }
   }

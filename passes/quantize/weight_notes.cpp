@@ -27,7 +27,9 @@ std::string dtype_of(DType dtype) { return std::string(dtype_name(dtype)); }
 void WeightNotes::add(const WeightSite& site, const Dims& shape, const WeightFormat& format) {
   ++layers_;
   const std::string name = handle(*site.node);
-  if (format.dtype != options_.dtype) wider_.push_back(name);
+  if (format.dtype != options_.dtype) {
+    (format.dtype == DType::kInt8 ? wider_ : in_fours_).push_back(name);
+  }
   if (options_.block_size == 0) return;
   if (format.block_size == 0) {
     unblocked_.push_back(name);
@@ -48,6 +50,12 @@ std::vector<std::string> WeightNotes::lines() const {
         fmt::format("the weights of {} are int8, not {}: fewer than 8 of them lie along a row or a "
                     "sum, which is where their blocks would lie",
                     layers(wider_), dtype_of(options_.dtype)));
+  }
+  if (!in_fours_.empty()) {
+    lines.push_back(
+        fmt::format("the weights of {} are int4, not {}: ONNX Runtime misreads products of 2-bit "
+                    "weights whose columns are no multiple of 4",
+                    layers(in_fours_), dtype_of(options_.dtype)));
   }
   const auto every = [&](const std::vector<std::string>& names) {
     return static_cast<int64_t>(names.size()) == layers_;

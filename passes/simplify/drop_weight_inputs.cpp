@@ -13,6 +13,8 @@
 namespace dwindle::passes {
 namespace {
 
+constexpr size_t kListed = 4;
+
 class DropWeightInputs : public Pass {
  public:
   explicit DropWeightInputs(bool all) : all_(all) {}
@@ -22,13 +24,25 @@ class DropWeightInputs : public Pass {
     if (model.ir_version >= 4 && !all_) return result;
     Graph& graph = *model.graph;
     int64_t& inputs = result.counts["inputs"];
+    const bool optional = model.ir_version >= 4;
+    std::vector<std::string> names;
     for (size_t i = graph.inputs().size(); i-- > 0;) {
       const Value* input = graph.inputs()[i];
       if (input->initializer() == nullptr && input->sparse_initializer() == nullptr) continue;
+      names.push_back(input->name());
       graph.remove_input(i);
       ++inputs;
     }
     result.changed = inputs > 0;
+    if (optional && inputs > 0) {
+      std::string listed;
+      for (size_t i = 0; i < std::min(names.size(), kListed); ++i) {
+        listed += (i == 0 ? "'" : ", '") + names[names.size() - 1 - i] + "'";
+      }
+      if (names.size() > kListed) listed += " and more";
+      result.notes.push_back("inputs with a default are constants now, which nobody can feed: " +
+                             listed);
+    }
     if (result.changed) model.ir_version = std::max<int64_t>(model.ir_version, 4);
     return result;
   }

@@ -22,8 +22,10 @@ std::optional<Affine> affine_of(const Model& model, const Node& node) {
   if (node.int_attribute("training_mode", 0) != 0 || node.int_attribute("spatial", 1) != 1) {
     return std::nullopt;
   }
+  // Before opset 14, outputs that are there ask for the statistics of the batch, read or not.
+  const bool by_outputs = opset_or_zero(model, node) < 14;
   for (size_t i = 1; i < node.num_outputs(); ++i) {
-    if (node.output(i) != nullptr && !node.output(i)->unused()) return std::nullopt;
+    if (node.output(i) != nullptr && (by_outputs || !node.output(i)->unused())) return std::nullopt;
   }
   std::vector<double> parameters[4];  // scale, bias, mean, variance
   for (size_t i = 0; i < 4; ++i) {

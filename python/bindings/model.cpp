@@ -5,6 +5,7 @@
 
 #include "core/onnx/onnx.h"
 #include "core/support/error.h"
+#include "core/support/utf8.h"
 #include "python/bindings/arrays.h"
 #include "python/bindings/released_gil.h"
 
@@ -78,9 +79,39 @@ py::array initializer(const PyModel& self, const std::string& name) {
   throw py::key_error("the model has no initializer '" + name + "'");
 }
 
+// Names become str. Strings of ONNX are UTF-8; only damaged files hold others.
+Model with_readable_names(Model model) {
+  const auto check = [](const std::string& name) {
+    if (!is_utf8(name)) throw BadModel("the name '" + name + "' in the model is not UTF-8");
+  };
+  const auto check_graph = [&](Graph& graph) {
+    for (const Value* value : graph.values()) {
+      check(value->name());
+      if (!value->type.shape) continue;
+      for (const Dim& dim : *value->type.shape) check(dim.symbol);
+    }
+    for (const Node* node : graph.nodes()) {
+      check(node->name);
+      check(node->op_type);
+      check(node->domain);
+    }
+  };
+  for_each_graph(*model.graph, check_graph);
+  for (const Function& function : model.functions) {
+    check(function.domain);
+    check(function.name);
+    for_each_graph(*function.graph, check_graph);
+  }
+  for (const auto& [key, value] : model.metadata) {
+    check(key);
+    check(value);
+  }
+  return model;
+}
+
 std::shared_ptr<PyModel> load(const std::filesystem::path& path) {
   const ReleasedGil released;
-  return std::make_shared<PyModel>(load_model(path));
+  return std::make_shared<PyModel>(with_readable_names(load_model(path)));
 }
 
 void save(const PyModel& self, const std::filesystem::path& path,
@@ -108,7 +139,7 @@ std::shared_ptr<PyModel> from_onnx(py::handle proto, const std::filesystem::path
   const auto size = static_cast<size_t>(view.size * view.itemsize);
   const ReleasedGil released;
   return std::make_shared<PyModel>(
-      parse_model({static_cast<const std::byte*>(view.ptr), size}, folder));
+      with_readable_names(parse_model({static_cast<const std::byte*>(view.ptr), size}, folder)));
 }
 
 py::bytes to_bytes(const PyModel& self) {
