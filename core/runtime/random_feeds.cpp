@@ -82,17 +82,16 @@ Tensor random_tensor(const Value& value, const Dims& dims, int64_t count, Random
   }
 }
 
-// Small numbers among the constant targets of Reshape, Expand and Tile, least first.
+// Small numbers among the constant integers, of which targets of Reshape are made, least first.
 std::vector<int64_t> extents_in_constants(const Model& model) {
-  constexpr size_t kMost = 16;
-  constexpr int64_t kLargest = 4096;
+  constexpr size_t kMost = 24;
+  constexpr int64_t kMostElements = 8, kLargest = 4096;
   std::set<int64_t> found;
   for_each_graph(*model.graph, [&](Graph& graph) {
-    for (const Node* node : graph.nodes()) {
-      if (!node->is("Reshape") && !node->is("Expand") && !node->is("Tile")) continue;
-      const Value* target = node->input(1);
-      const Tensor* constant = target == nullptr ? nullptr : target->constant();
-      if (constant == nullptr || constant->dtype() != DType::kInt64 || constant->size() > 8) {
+    for (const Value* value : graph.values()) {
+      const Tensor* constant = value->constant();
+      if (constant == nullptr || constant->dtype() != DType::kInt64 ||
+          constant->size() > kMostElements) {
         continue;
       }
       for (int64_t extent : to_int64s(*constant)) {

@@ -9,8 +9,8 @@
 
 namespace dwindle {
 
-// Base of all errors but Interrupted. `what()` says what is wrong, where, and what to do about it, in
-// UTF-8 whatever the names in a file hold.
+// Base of all errors but Interrupted. `what()` says what is wrong, where, and what to do about it,
+// in UTF-8 whatever the names in a file hold.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what) : std::runtime_error(as_utf8(what)) {}

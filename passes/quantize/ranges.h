@@ -10,8 +10,8 @@ namespace dwindle::passes {
 
 // A value has the range of its source. The inputs and the output of a Concat get one range, so that
 // joining them copies bytes, but only where that costs none of them more than a bit: where it
-// would, the output alone spans them all. A Softmax between integers of 8 bits has steps of 1/256 at
-// least: ONNX Runtime's kernel overflows with finer ones, those of TFLite and CMSIS-NN have just
+// would, the output alone spans them all. A Softmax between integers of 8 bits has steps of 1/256
+// at least: ONNX Runtime's kernel overflows with finer ones, those of TFLite and CMSIS-NN have just
 // these.
 class RangeChooser {
  public:

@@ -264,3 +264,65 @@ def test_integers_that_are_moved_into_a_branch(move):
     maker = {out: n.op_type for n in small.graph.node for out in n.output}
     assert maker[captured] == "DequantizeLinear"
     assert sqnr(model, small.SerializeToString(), feeds) > 25
+
+
+def test_declarations_from_before_the_batch_was_opened():
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("Shape", ["c"], ["s"], "shape"),
+        helper.make_node("Gather", ["s", "first"], ["n"], "batch"),
+        helper.make_node("Concat", ["n", "rest"], ["t"], "target", axis=0),
+        helper.make_node("Reshape", ["c", "t"], ["y"], "flat"),
+    ]
+    constants = {
+        "w": RNG.normal(size=(8, 3, 3, 3)).astype(np.float32),
+        "first": np.array([0]),
+        "rest": np.array([-1]),
+    }
+    sides = [("x", TensorProto.FLOAT, ["N", 3, 8, 8])], [("y", TensorProto.FLOAT, ["N", 288])]
+    sound, model = (build(nodes, constants, *sides) for _ in range(2))
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 8, 6, 6])
+    )
+    x = RNG.normal(size=(6, 3, 8, 8)).astype(np.float32)
+    for small in (dwindle.simplify(model), dwindle.quantize(model, x)):
+        for batch in (1, 2, 6):
+            want = run(sound, {"x": x[:batch]})[0]
+            got = run(small.to_bytes(), {"x": x[:batch]})[0]
+            assert got.shape == want.shape
+            assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("opset", [7, 9, 13])
+def test_statistics_of_the_batch_are_not_taken_for_constants(opset):
+    """Before opset 14, a BatchNormalization that has all its outputs trains, read or not."""
+    names = ["scale", "shift", "mean", "variance"]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("BatchNormalization", ["c", *names], ["y", "m", "v", "sm", "sv"], "norm"),
+    ]
+    constants = {name: RNG.random(8).astype(np.float32) + 0.5 for name in names}
+    constants["w"] = RNG.normal(size=(8, 3, 3, 3)).astype(np.float32)
+    sides = [("x", TensorProto.FLOAT, ["N", 3, 8, 8])], [("y", TensorProto.FLOAT, None)]
+    model = build(nodes, constants, *sides, opset=opset)
+    x = RNG.normal(size=(4, 3, 8, 8)).astype(np.float32)
+    with pytest.raises(dwindle.Error, match="training mode of this opset"):
+        dwindle.from_onnx(model).run({"x": x})
+    small = dwindle.simplify(model, check=False)
+    assert ops(small.to_onnx()) == ["Conv", "BatchNormalization"]
+
+
+def test_functions_of_an_older_opset_are_brought_along():
+    body = [helper.make_node("Squeeze", ["a"], ["b"], "squeeze", axes=[1])]
+    function = helper.make_function(
+        "own", "Drop", ["a"], ["b"], body, [helper.make_opsetid("", 11)]
+    )
+    nodes = [helper.make_node("Drop", ["x"], ["y"], "call", domain="own")]
+    sides = [("x", TensorProto.FLOAT, ["N", 1, 4])], [("y", TensorProto.FLOAT, ["N", 4])]
+    model = build(nodes, {}, *sides)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.functions.append(function)
+    small = dwindle.simplify(model, check=False)
+    onnx.checker.check_model(small.to_onnx(), full_check=True)
+    x = RNG.normal(size=(3, 1, 4)).astype(np.float32)
+    np.testing.assert_array_equal(run(small.to_bytes(), {"x": x})[0], x[:, 0])

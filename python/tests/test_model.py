@@ -185,3 +185,23 @@ def test_import_needs_numpy_alone():
     subprocess.run(
         [sys.executable, "-S", "-c", f"import sys\nsys.path = {sys.path}\n{code}"], check=True
     )
+
+
+def test_names_that_are_no_text(classifier):
+    damaged = classifier.SerializeToString().replace(b"conv", b"co\xffv")
+    with pytest.raises(dwindle.BadModel, match=r"'co\?v' in the model is not UTF-8"):
+        dwindle.from_onnx(damaged)
+
+
+def test_weights_that_another_file_needs_are_spared(classifier, tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(classifier, path, save_as_external_data=True, location="other.onnx", size_threshold=0)
+    before = (tmp_path / "other.onnx").read_bytes()
+    model = dwindle.load(path)
+    with pytest.raises(
+        dwindle.IoError, match=r"other.onnx': it holds the weights of .*model.onnx'"
+    ):
+        model.save(tmp_path / "other.onnx")
+    assert (tmp_path / "other.onnx").read_bytes() == before
+    model.save(path)  # takes them along
+    assert dwindle.load(path).initializers == model.initializers

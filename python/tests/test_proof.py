@@ -251,3 +251,26 @@ def test_a_batch_that_a_reshape_holds():
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     assert [node.op_type for node in dwindle.simplify(model).to_onnx().graph.node] == ["Reshape"]
+
+
+@pytest.mark.parametrize("op", ["Log", "Sqrt"])
+def test_weights_alone_of_a_model_that_takes_no_random_inputs(op):
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x"], ["l"], "pre"), helper.make_node("MatMul", ["l", "w"], ["y"])],
+        "graph",
+        [value_info("x", ["N", 64])],
+        [value_info("y", None)],
+        [numpy_helper.from_array(np.ones((64, 64), np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    small = dwindle.quantize(model, activations="none")
+    notes = [note for report in small.report for note in report["notes"]]
+    assert "not run beside the original: it makes no numbers of random inputs" in notes
+    assert "DequantizeLinear" in {node.op_type for node in small.to_onnx().graph.node}
+
+
+def test_inputs_with_a_default_are_told_to_go(classifier):
+    with_weights_as_inputs(classifier, 8)
+    small = dwindle.quantize(classifier, samples(4))
+    notes = [note for report in small.report for note in report["notes"]]
+    assert any(note.startswith("inputs with a default are constants now") for note in notes)
