@@ -128,7 +128,12 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
       std::string known;
       for (const Value* input : graph.inputs())
         known += (known.empty() ? "" : ", ") + input->name();
-      throw BadData("the model has no input '" + name + "'; its inputs are " + known);
+      // What quantize has made of an input with a default.
+      const bool constant = value != nullptr && value->constant() != nullptr;
+      throw BadData((constant
+                         ? "'" + name + "' is a constant of the model that is run and cannot be fed"
+                         : "the model has no input '" + name + "'") +
+                    "; its inputs are " + known);
     }
   }
   std::vector<Held> outputs = plan_->graph_.run(std::move(inputs), nullptr);

@@ -54,6 +54,10 @@ DType chosen(const Target& target, const std::string& kind, const std::string& o
   return dtype;
 }
 
+bool asks_for_no(const Options& options, const char* flag) {
+  return options.given(flag) && !options.get<bool>(flag);
+}
+
 void read_weights(const Options& options, const Target& target, Scheme& scheme) {
   WeightOptions& weights = scheme.weights;
   weights.dtype =
@@ -172,6 +176,9 @@ Scheme read_static_scheme(const Options& options) {
   }
   observer.percentile = options.get<double>("percentile");
   observer.averaging_constant = options.get<double>("averaging-constant");
+  if (target.symmetric_activations && asks_for_no(options, "symmetric-activations")) {
+    contradicts(target, "activations that are not symmetric", "symmetric ones");
+  }
   observer.symmetric = target.symmetric_activations || options.get<bool>("symmetric-activations");
   std::string activations = options.get<std::string>("activations");
   // Symmetric ranges waste no zero point on signed integers.
@@ -184,6 +191,9 @@ Scheme read_static_scheme(const Options& options) {
   if (options.get<bool>("reduce-range") && !bytes) {
     throw BadOption("reduce-range takes a bit off weights of 8; with " +
                     name_of(scheme.weights.dtype) + " no sum saturates");
+  }
+  if (target.reduce_range && asks_for_no(options, "reduce-range")) {
+    contradicts(target, "weights of 8 bits", "7, as its sums saturate");
   }
   scheme.weights.reduce_range = bytes && (target.reduce_range || options.get<bool>("reduce-range"));
   scheme.calib_cache = options.get<std::string>("calib-cache");

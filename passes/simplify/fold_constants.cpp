@@ -15,6 +15,7 @@
 // is: tied weights would be stored twice.
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "core/ops/infer.h"
 #include "core/ops/op.h"
@@ -309,9 +310,31 @@ class Folding {
 class FoldConstants : public Pass {
  public:
   explicit FoldConstants(int64_t size_cap) : size_cap_(size_cap) {}
-  PassResult run(Model& model, PassContext&) override { return Folding(model, size_cap_).run(); }
+  PassResult run(Model& model, PassContext&) override {
+    const auto before = written_types(model);
+    PassResult result = Folding(model, size_cap_).run();
+    // What inference has found out goes into the file where a type is written at all.
+    int64_t types = 0;
+    for (const auto& [value, type] : written_types(model)) {
+      const auto known = before.find(value);
+      types += known != before.end() && !(known->second == type) ? 1 : 0;
+    }
+    if (types > 0) result.counts["types"] = types;
+    result.changed |= types > 0;
+    return result;
+  }
 
  private:
+  static std::unordered_map<const Value*, ValueType> written_types(const Model& model) {
+    std::unordered_map<const Value*, ValueType> types;
+    for_each_graph(*model.graph, [&](Graph& graph) {
+      for (const Value* value : graph.values()) {
+        if (value->is_graph_output() || value->declared) types.emplace(value, value->type);
+      }
+    });
+    return types;
+  }
+
   int64_t size_cap_;
 };
 

@@ -95,3 +95,11 @@ def test_options_of_activations_contradict_none(option):
     name = option.replace("_", "-")
     with pytest.raises(dwindle.BadOption, match=f"activations none and {name} contradict"):
         dwindle.quantize(make_classifier(), activations="none", **{option: value})
+
+
+@pytest.mark.parametrize(
+    "target, option", [("tensorrt", "symmetric_activations"), ("onnxruntime-avx2", "reduce_range")]
+)
+def test_a_no_that_contradicts_the_target(target, option):
+    with pytest.raises(dwindle.BadOption, match=f"target {target} does not run"):
+        dwindle.quantize(make_classifier(), samples(4), target=target, **{option: False})

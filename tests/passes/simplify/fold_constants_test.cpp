@@ -193,8 +193,18 @@ TEST(FoldConstants, LeavesRandomNodes) {
     b.output(b.node("y", "Add", {b.input("x", {4}), noise}));
   });
   passes::PassContext context;
-  EXPECT_FALSE(passes::make_pass("fold-constants")->run(model, context).changed);
+  passes::make_pass("fold-constants")->run(model, context);
   EXPECT_EQ(ops_of(*model.graph), "RandomNormalLike Add");
+}
+
+TEST(FoldConstants, SaysThatItWroteATypeDown) {
+  Model model = make_model([](GraphBuilder& b) {
+    b.output(b.node("y", "Relu", {b.input("x", {2, 3})}));
+  });
+  passes::PassContext context;
+  const auto run = [&] { return passes::make_pass("fold-constants")->run(model, context); };
+  EXPECT_EQ(run().counts.at("types"), 1);
+  EXPECT_FALSE(run().changed);
 }
 
 TEST(FoldConstants, KeepsTheNameOfAConstantOutput) {
