@@ -119,7 +119,7 @@ class Batches : public Dataset {
       throw BadModel("input '" + input.name + "' of the model (" + to_string(input.type) +
                      ") has no elements, so that there is nothing to feed it");
     }
-    if (extent < 1 || (fixed_ && extent != batch_)) {
+    if (fixed_ && extent != batch_) {
       throw BadData(source_ + ": '" + input.name + "' is taken " + std::to_string(extent) +
                     " samples at a time, but another input " + std::to_string(batch_) +
                     "; give arrays with one more axis, one whole feed an entry");

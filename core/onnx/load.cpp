@@ -99,7 +99,7 @@ Model load_model(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.parent_path();
   try {
     Model model = parse_model(file->bytes(), folder.empty() ? "." : folder);
-    model.file = path.string();
+    model.file = std::filesystem::absolute(path).string();
     return model;
   } catch (const BadModel& error) {
     throw BadModel(path.string() + ": " + error.what());

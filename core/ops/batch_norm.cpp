@@ -164,13 +164,9 @@ struct BatchNorm {
 
 Kernel batch_norm_kernel(const Node& node, int opset) {
   const BatchNorm norm(node, opset);
-  // Before opset 14, outputs that are there ask for the statistics of the batch, read or not.
-  const bool by_outputs = opset < 14;
+  const bool refused = takes_batch_statistics(node, opset) && !norm.training;
   return [=](KernelContext& c) {
-    for (size_t i = 1; i < c.node().num_outputs() && !norm.training; ++i) {
-      const bool asked = by_outputs ? c.node().output(i) != nullptr : c.wants_output(i);
-      if (asked) c.unsupported("training mode of this opset");
-    }
+    if (refused) c.unsupported("training mode of this opset");
     dispatch(c, FloatTypes{}, c.input(0).dtype(), [&]<typename T>(TypeTag<T>) { norm.run<T>(c); });
   };
 }
@@ -226,13 +222,19 @@ const OpRow kRows[] = {
 
 }  // namespace
 
+bool takes_batch_statistics(const Node& node, int opset) {
+  if (node.int_attribute("training_mode", 0) != 0) return true;
+  for (size_t i = 1; i < node.num_outputs(); ++i) {
+    const Value* output = node.output(i);
+    if (output != nullptr && (opset < 14 || !output->unused())) return true;
+  }
+  return false;
+}
+
 std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset) {
   if (!node.is("BatchNormalization") || opset < 7) return std::nullopt;
-  if (node.int_attribute("training_mode", 0) != 0 || node.int_attribute("spatial", 1) != 1) {
+  if (takes_batch_statistics(node, opset) || node.int_attribute("spatial", 1) != 1) {
     return std::nullopt;
-  }
-  for (size_t i = 1; i < node.num_outputs(); ++i) {
-    if (node.output(i) != nullptr && (opset < 14 || !node.output(i)->unused())) return std::nullopt;
   }
   std::span<const float> parameters[4];  // scale, bias, mean, variance
   for (size_t i = 0; i < 4; ++i) {

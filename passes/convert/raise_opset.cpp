@@ -18,7 +18,6 @@ namespace dwindle::passes {
 namespace {
 
 constexpr int64_t kLeastSource = 7;
-constexpr int64_t kMostTarget = 28;
 
 // What onnx.helper.VERSION_TABLE has. Never under 4, the first in which constants need not be graph
 // inputs.
@@ -129,7 +128,7 @@ PassRow raise_opset_row() {
             int64_t{13},
             "version to reach",
             {},
-            {.least = kLeastSource, .most = kMostTarget}}},
+            {.least = kLeastSource, .most = kNewestOpset}}},
           [](const Options& options) -> std::unique_ptr<Pass> {
             return std::make_unique<RaiseOpset>(options.get<int64_t>("opset"));
           }};

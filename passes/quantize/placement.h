@@ -75,9 +75,8 @@ struct PlacementOptions {
 
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay
 // as they are. Nodes in `kept` stay in float, but for the weights of those that are in `stored`
-// too. Sources of the choices: where ONNX
-// Runtime, TFLite and CMSIS-NN have int8 kernels, and what they fuse: Conv, Gemm and MatMul with
-// the Relu or Clip behind them.
+// too. Sources of the choices: where ONNX Runtime, TFLite and CMSIS-NN have int8 kernels, and what
+// they fuse: Conv, Gemm and MatMul with the Relu or Clip behind them.
 Placement place_quantization(const Model& model, const KeptFloat& kept,
                              const PlacementOptions& options = {},
                              const StoredWeights& stored = {});

@@ -264,10 +264,6 @@ bool takes_products(const Options& options) {
          });
 }
 
-}  // namespace
-
-namespace {
-
 bool has_option(const PassRow& row, const std::string& name) {
   return std::ranges::any_of(row.options,
                              [&](const OptionSpec& spec) { return spec.name == name; });

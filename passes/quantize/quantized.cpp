@@ -1,12 +1,11 @@
 #include "passes/quantize/quantized.h"
 
 #include "core/support/error.h"
+#include "passes/convert/passes.h"
 #include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {
-
-constexpr int64_t kNewestOpset = 28;
 
 bool is_quantized_op(const std::string& type) {
   return type == "QuantizeLinear" || type == "DequantizeLinear" || type == "MatMulNBits" ||

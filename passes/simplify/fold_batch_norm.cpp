@@ -9,6 +9,7 @@
 // where the value between has other users, in training mode, and before opset 7.
 #include <cmath>
 
+#include "core/ops/batch_norm.h"
 #include "passes/simplify/affine.h"
 #include "passes/simplify/rewrite.h"
 #include "passes/simplify/simplify.h"
@@ -19,13 +20,9 @@ namespace {
 // What the node computes. None where that is not constant.
 std::optional<Affine> affine_of(const Model& model, const Node& node) {
   if (!is_op(model, node, "BatchNormalization", 7)) return std::nullopt;
-  if (node.int_attribute("training_mode", 0) != 0 || node.int_attribute("spatial", 1) != 1) {
+  if (takes_batch_statistics(node, opset_or_zero(model, node)) ||
+      node.int_attribute("spatial", 1) != 1) {
     return std::nullopt;
-  }
-  // Before opset 14, outputs that are there ask for the statistics of the batch, read or not.
-  const bool by_outputs = opset_or_zero(model, node) < 14;
-  for (size_t i = 1; i < node.num_outputs(); ++i) {
-    if (node.output(i) != nullptr && (by_outputs || !node.output(i)->unused())) return std::nullopt;
   }
   std::vector<double> parameters[4];  // scale, bias, mean, variance
   for (size_t i = 0; i < 4; ++i) {
