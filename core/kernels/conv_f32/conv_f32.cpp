@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "core/kernels/conv_f32/direct.h"
 #include "core/kernels/conv_f32/im2col.h"
 #include "core/kernels/depthwise_f32/depthwise_f32.h"
 #include "core/kernels/gemm_f32/gemm_f32.h"
@@ -87,8 +88,8 @@ void as_depthwise(const ConvF32& c) {
 }
 
 // The group `group` of image `image`: [out channels, c * taps] times [c * taps, positions]. Without
-// a plan the second is the input as it is.
-void as_gemm(const ConvF32& c, const PatchPlanF32* plan, int64_t image, int64_t group) {
+// a layout the second is the input as it is.
+void as_product(const ConvF32& c, const PaddedLayoutF32* layout, int64_t image, int64_t group) {
   const int64_t group_in = c.in_channels / c.groups;
   const int64_t group_out = c.out_channels / c.groups;
   const int64_t positions = product(c.out_size);
@@ -108,15 +109,19 @@ void as_gemm(const ConvF32& c, const PatchPlanF32* plan, int64_t image, int64_t 
   }
   g.min = c.min;
   g.max = c.max;
-  if (plan == nullptr) {
+  if (layout == nullptr) {
     g.b = x;
     g.b_k_stride = positions;
     gemm_f32(g);
     return;
   }
-  const PatchesF32 patches(*plan, x);
+  const PaddedInputF32 input(*layout, x);
+  if (direct_pays_f32(*layout)) {
+    direct_conv_f32(input, image, group);
+    return;
+  }
   const FillPanelF32 fill = [&](int64_t k0, int64_t k1, int64_t n0, int64_t n1, float* to,
-                                int64_t ld) { patches.fill(k0, k1, n0, n1, to, ld); };
+                                int64_t ld) { fill_patches_f32(input, k0, k1, n0, n1, to, ld); };
   g.fill_b = &fill;
   gemm_f32(g);
 }
@@ -131,11 +136,11 @@ void conv_f32(const ConvF32& args) {
     as_depthwise(c);
     return;
   }
-  std::optional<PatchPlanF32> plan;
-  if (!is_pointwise(c)) plan.emplace(c);
+  std::optional<PaddedLayoutF32> layout;
+  if (!is_pointwise(c)) layout.emplace(c);
   parallel_for(c.batch * c.groups, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      as_gemm(c, plan ? &*plan : nullptr, i / c.groups, i % c.groups);
+      as_product(c, layout ? &*layout : nullptr, i / c.groups, i % c.groups);
     }
   });
 }

@@ -22,8 +22,9 @@ __m256 load(const float* from, __m256i mask) {
   return _mm256_loadu_ps(from);
 }
 
-// A tile of MR rows by W vectors; kMasked where the last vector is cut by `last`.
-template <int MR, int W, bool kMasked>
+// A tile of MR rows by W vectors; kMasked where the last vector is cut by `last`, kScattered where
+// b_rows says where the rows of B lie.
+template <int MR, int W, bool kMasked, bool kScattered>
 void tile(const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
   __m256 sum[MR][W];
   float* c = p.c + row * p.ldc + col;
@@ -49,6 +50,7 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
   const float* a = p.a + row * p.a_row_stride;
   const float* b = p.b + col;
   for (int64_t l = 0; l < p.k; ++l) {
+    if constexpr (kScattered) b = p.b + col + p.b_rows[l];
     __m256 bv[W];
 #pragma GCC unroll 2
     for (int j = 0; j < W; ++j) {
@@ -61,7 +63,7 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
       for (int j = 0; j < W; ++j) sum[i][j] = _mm256_fmadd_ps(av, bv[j], sum[i][j]);
     }
     a += p.a_k_stride;
-    b += p.ldb;
+    if constexpr (!kScattered) b += p.ldb;
   }
 
   if (p.row_scale != nullptr) {
@@ -92,12 +94,12 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
   }
 }
 
-template <int W, bool kMasked>
+template <int W, bool kMasked, bool kScattered>
 void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __m256i last) {
   switch (rows) {
-#define DWINDLE_ROWS(MR)                                                          \
-  case MR:                                                                        \
-    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W, kMasked>(p, row, col, last); \
+#define DWINDLE_ROWS(MR)                                                                      \
+  case MR:                                                                                    \
+    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W, kMasked, kScattered>(p, row, col, last); \
     break;
     DWINDLE_ROWS(1)
     DWINDLE_ROWS(2)
@@ -117,32 +119,37 @@ void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __
   }
 }
 
-template <int W, bool kMasked>
+template <int W, bool kMasked, bool kScattered>
 void columns(const GemmF32Params& p, int64_t col, __m256i last) {
   const int64_t tiles = (p.m + kMaxRows[W - 1] - 1) / kMaxRows[W - 1];
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t row = p.m * t / tiles;
     const int64_t end = p.m * (t + 1) / tiles;
-    tile_of_rows<W, kMasked>(static_cast<int>(end - row), p, row, col, last);
+    tile_of_rows<W, kMasked, kScattered>(static_cast<int>(end - row), p, row, col, last);
+  }
+}
+
+template <bool kScattered>
+void product(const GemmF32Params& p) {
+  for (int64_t col = 0; col < p.n; col += 2 * kLanes) {
+    const int64_t left = p.n - col;
+    const __m256i last = lanes_below(left > kLanes ? left - kLanes : left);
+    if (left >= 2 * kLanes) {
+      columns<2, false, kScattered>(p, col, last);
+    } else if (left > kLanes) {
+      columns<2, true, kScattered>(p, col, last);
+    } else if (left == kLanes) {
+      columns<1, false, kScattered>(p, col, last);
+    } else {
+      columns<1, true, kScattered>(p, col, last);
+    }
   }
 }
 
 }  // namespace
 
 void gemm_f32_avx2(const GemmF32Params& p) noexcept {
-  for (int64_t col = 0; col < p.n; col += 2 * kLanes) {
-    const int64_t left = p.n - col;
-    const __m256i last = lanes_below(left > kLanes ? left - kLanes : left);
-    if (left >= 2 * kLanes) {
-      columns<2, false>(p, col, last);
-    } else if (left > kLanes) {
-      columns<2, true>(p, col, last);
-    } else if (left == kLanes) {
-      columns<1, false>(p, col, last);
-    } else {
-      columns<1, true>(p, col, last);
-    }
-  }
+  p.b_rows != nullptr ? product<true>(p) : product<false>(p);
 }
 
 }  // namespace dwindle::kernels

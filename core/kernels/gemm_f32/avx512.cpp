@@ -21,7 +21,8 @@ struct Ahead {
   int64_t lines;
 };
 
-template <int MR, int W>
+// kScattered where b_rows says where the rows of B lie.
+template <int MR, int W, bool kScattered>
 void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahead ahead) {
   __m512 sum[MR][W];
   float* c = p.c + row * p.ldc + col;
@@ -57,6 +58,7 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahea
         _mm_prefetch(ahead.from + line * kLanes, _MM_HINT_T1);
       }
       ahead.from += p.ahead_stride;
+      if constexpr (kScattered) b = p.b + col + p.b_rows[l + step];
       __m512 bv[W];
 #pragma GCC unroll 4
       for (int j = 0; j < W; ++j) {
@@ -70,7 +72,7 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahea
         for (int j = 0; j < W; ++j) sum[i][j] = _mm512_fmadd_ps(av, bv[j], sum[i][j]);
       }
       a += p.a_k_stride;
-      b += p.ldb;
+      if constexpr (!kScattered) b += p.ldb;
     }
   }
 
@@ -98,13 +100,13 @@ void tile(const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last, Ahea
   }
 }
 
-template <int W>
+template <int W, bool kScattered>
 void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __mmask16 last,
                   Ahead ahead) {
   switch (rows) {
-#define DWINDLE_ROWS(MR)                                                        \
-  case MR:                                                                      \
-    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W>(p, row, col, last, ahead); \
+#define DWINDLE_ROWS(MR)                                                                    \
+  case MR:                                                                                  \
+    if constexpr (MR <= kMaxRows[W - 1]) tile<MR, W, kScattered>(p, row, col, last, ahead); \
     break;
     DWINDLE_ROWS(1)
     DWINDLE_ROWS(2)
@@ -126,7 +128,7 @@ void tile_of_rows(int rows, const GemmF32Params& p, int64_t row, int64_t col, __
   }
 }
 
-template <int W>
+template <int W, bool kScattered>
 void columns(const GemmF32Params& p, int64_t col, __mmask16 last) {
   const int64_t tiles = (p.m + kMaxRows[W - 1] - 1) / kMaxRows[W - 1];
   for (int64_t t = 0; t < tiles; ++t) {
@@ -135,13 +137,12 @@ void columns(const GemmF32Params& p, int64_t col, __mmask16 last) {
     // Shared out among the tiles: memory then has the whole time of the block.
     const int64_t line = p.ahead_lines * t / tiles;
     const Ahead ahead = {p.ahead + line * kLanes, p.ahead_lines * (t + 1) / tiles - line};
-    tile_of_rows<W>(static_cast<int>(end - row), p, row, col, last, ahead);
+    tile_of_rows<W, kScattered>(static_cast<int>(end - row), p, row, col, last, ahead);
   }
 }
 
-}  // namespace
-
-void gemm_f32_avx512(const GemmF32Params& p) noexcept {
+template <bool kScattered>
+void product(const GemmF32Params& p) {
   for (int64_t col = 0; col < p.n; col += kMaxVectors * kLanes) {
     const int64_t left = p.n - col;
     const int64_t vectors =
@@ -150,19 +151,25 @@ void gemm_f32_avx512(const GemmF32Params& p) noexcept {
     const auto last = static_cast<__mmask16>(cut >= kLanes ? 0xffff : (1u << cut) - 1);
     switch (vectors) {
       case 1:
-        columns<1>(p, col, last);
+        columns<1, kScattered>(p, col, last);
         break;
       case 2:
-        columns<2>(p, col, last);
+        columns<2, kScattered>(p, col, last);
         break;
       case 3:
-        columns<3>(p, col, last);
+        columns<3, kScattered>(p, col, last);
         break;
       default:
-        columns<4>(p, col, last);
+        columns<4, kScattered>(p, col, last);
         break;
     }
   }
+}
+
+}  // namespace
+
+void gemm_f32_avx512(const GemmF32Params& p) noexcept {
+  p.b_rows != nullptr ? product<true>(p) : product<false>(p);
 }
 
 }  // namespace dwindle::kernels

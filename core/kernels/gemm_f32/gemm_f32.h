@@ -28,7 +28,8 @@ struct GemmF32Params {
   int64_t a_row_stride, a_k_stride;
   const float* b;  // B[l, j] is b[l * ldb + j]
   int64_t ldb;
-  float* c;  // C[i, j] is c[i * ldc + j]
+  const int64_t* b_rows = nullptr;  // [k] or null: B[l, j] is then b[b_rows[l] + j]
+  float* c;                         // C[i, j] is c[i * ldc + j]
   int64_t ldc;
   const float* row_bias;             // [m] or null
   const float* col_bias;             // [n] or null

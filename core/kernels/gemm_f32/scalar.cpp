@@ -14,7 +14,8 @@ void gemm_f32_scalar(const GemmF32Params& p) noexcept {
       if (p.col_bias != nullptr) sum += p.col_bias[j];
       const float* a = p.a + i * p.a_row_stride;
       for (int64_t l = 0; l < p.k; ++l) {
-        sum = std::fma(a[l * p.a_k_stride], p.b[l * p.ldb + j], sum);
+        const int64_t b_row = p.b_rows != nullptr ? p.b_rows[l] : l * p.ldb;
+        sum = std::fma(a[l * p.a_k_stride], p.b[b_row + j], sum);
       }
       if (p.row_scale != nullptr) sum = sum * p.row_scale[i] + p.row_shift[i];
       sum = p.min > sum ? p.min : sum;
