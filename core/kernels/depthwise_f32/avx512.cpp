@@ -1,6 +1,9 @@
-// Copies a strip of the plane into zero-padded rows, columns split by their phase modulo the
+// Three ways, the narrowest planes first: avx512_flat.h, avx512_narrow.h, and here for all others:
+// copies a strip of the plane into zero-padded rows, columns split by their phase modulo the
 // stride, so that each tap of 16 neighbouring outputs is one load; then computes tiles of R rows by
 // V vectors.
+#include "core/kernels/depthwise_f32/avx512_flat.h"
+#include "core/kernels/depthwise_f32/avx512_narrow.h"
 #include "core/kernels/depthwise_f32/depthwise_f32.h"
 
 #if defined(__AVX512F__)
@@ -9,21 +12,7 @@
 namespace dwindle::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16;
 constexpr int kMaxVectors = 2;
-constexpr int kMaxRows = 8;
-
-int64_t at_most(int64_t value, int64_t limit) { return value < limit ? value : limit; }
-
-__mmask16 lanes_below(int64_t count) {
-  if (count >= kLanes) return 0xffff;
-  return count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-}
-
-// The lanes i for which 0 <= at + i < width.
-__mmask16 lanes_inside(int64_t at, int64_t width) {
-  return static_cast<__mmask16>(lanes_below(width - at) & ~lanes_below(-at));
-}
 
 // Rows of the strip as they lie in the plane and in the scratch: `count` rows inside the plane.
 struct Rows {
@@ -31,12 +20,6 @@ struct Rows {
   float* to;
   int64_t count, pitch;
 };
-
-// 16 values of a row from `at` on, 0 outside.
-__m512 load_inside(const float* row, int64_t at, int64_t width) {
-  if (at >= 0 && at + kLanes <= width) return _mm512_loadu_ps(row + at);
-  return _mm512_maskz_loadu_ps(lanes_inside(at, width), row + at);
-}
 
 // Floats to ask for ahead of the copy: the hardware's own prefetch stops at the end of each page.
 constexpr int64_t kAhead = 1024;
@@ -116,39 +99,6 @@ void pad_strip(const DepthwiseF32Params& p, int64_t first, int64_t count) {
   }
 }
 
-template <int R, int V>
-void start(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[r][v] = _mm512_set1_ps(p.bias);
-  }
-}
-
-template <int R, int V>
-void finish(const DepthwiseF32Params& p, __m512 (&sum)[R][V], float* to, __mmask16 last) {
-  if (p.scales) {
-    const __m512 scale = _mm512_set1_ps(p.scale);
-    const __m512 shift = _mm512_set1_ps(p.shift);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] = _mm512_add_ps(_mm512_mul_ps(sum[r][v], scale), shift);
-    }
-  }
-  const __m512 lo = _mm512_set1_ps(p.min);
-  const __m512 hi = _mm512_set1_ps(p.max);
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      const __m512 value = _mm512_min_ps(hi, _mm512_max_ps(lo, sum[r][v]));
-      const __mmask16 mask = v == V - 1 ? last : static_cast<__mmask16>(0xffff);
-      _mm512_mask_storeu_ps(to + r * p.geometry.out_w + v * kLanes, mask, value);
-    }
-  }
-}
-
 // R rows by V vectors of the output, the last vector cut by `last`, for any kernel.
 template <int R, int V>
 void tile(const DepthwiseF32Params& p, const float* from, float* to, __mmask16 last) {
@@ -183,28 +133,6 @@ struct StripRow {
     for (int v = 0; v < V; ++v) value[v] = _mm512_loadu_ps(from + p.tap_offset[kx] + v * kLanes);
   }
 };
-
-// The multiply-adds that input row `Row` of a tile takes part in, then those of the rows below.
-template <int KH, int SH, int R, int V, int Row, typename InputRow>
-[[gnu::always_inline]] inline void add_rows(const DepthwiseF32Params& p, const InputRow& row,
-                                            __m512 (&sum)[R][V]) {
-  const int64_t kernel_w = p.geometry.kernel_w;
-  for (int64_t kx = 0; kx < kernel_w; ++kx) {
-    __m512 value[V];
-    row.load_tap(kx, value);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const int ky = Row - r * SH;
-      if (ky < 0 || ky >= KH) continue;
-      const __m512 weight = _mm512_set1_ps(p.w[ky * kernel_w + kx]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] = _mm512_fmadd_ps(weight, value[v], sum[r][v]);
-    }
-  }
-  if constexpr (Row + 1 < (R - 1) * SH + KH) {
-    add_rows<KH, SH, R, V, Row + 1>(p, row.below(), sum);
-  }
-}
 
 // The same for kernels of KH rows, stride SH and no dilation down the plane: an input row, loaded
 // once, serves all the output rows that see it. The loads, most of which straddle two cache lines,
@@ -271,115 +199,10 @@ void run_columns(const DepthwiseF32Params& p, const Tiles& tiles, int64_t rows, 
   }
 }
 
-// Planes whose padded rows fit S vectors, and whose output rows fit one, need no strip: a tap is a
-// permutation of a row in registers. Narrow rows stored to the strip would have to reach the cache
-// before the taps, which straddle them, could be loaded.
-constexpr int64_t kMaxNarrowTaps = 7;
-
-template <int S>
-class NarrowPlane {
- public:
-  explicit NarrowPlane(const DepthwiseF32Params& p) : p_(p) {
-    const DepthwiseF32Geometry& g = p.geometry;
-    for (int s = 0; s < S; ++s) inside_[s] = lanes_inside(s * kLanes - g.pad_left, g.in_w);
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i first =
-        _mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int32_t>(g.stride_w)));
-    for (int64_t kx = 0; kx < g.kernel_w; ++kx) {
-      const __m512i column =
-          _mm512_add_epi32(first, _mm512_set1_epi32(static_cast<int32_t>(kx * g.dilation_w)));
-      from_[kx] = _mm512_min_epi32(column, _mm512_set1_epi32(S * kLanes - 1));
-    }
-  }
-
-  // At least one lane stays 0, for the taps that look farther.
-  static bool fits(const DepthwiseF32Geometry& g) {
-    return g.pad_left + g.in_w < S * kLanes && g.out_w <= kLanes && g.kernel_w <= kMaxNarrowTaps;
-  }
-
-  // A row of the padded plane, which is at `row` in the plane itself.
-  struct InputRow {
-    const NarrowPlane& plane;
-    int64_t row;
-    __m512 parts[S];
-
-    InputRow(const NarrowPlane& in, int64_t at) : plane(in), row(at) {
-      const DepthwiseF32Geometry& g = in.p_.geometry;
-      const bool exists = at >= 0 && at < g.in_h;
-      const float* from = in.p_.x + (exists ? at : 0) * g.in_w - g.pad_left;
-      for (int s = 0; s < S; ++s) {
-        const __mmask16 mask = exists ? in.inside_[s] : static_cast<__mmask16>(0);
-        parts[s] = _mm512_maskz_loadu_ps(mask, from + s * kLanes);
-      }
-    }
-    InputRow below() const { return InputRow(plane, row + 1); }
-    void load_tap(int64_t kx, __m512 (&value)[1]) const {
-      if constexpr (S == 1) {
-        value[0] = _mm512_permutexvar_ps(plane.from_[kx], parts[0]);
-      } else {
-        value[0] = _mm512_permutex2var_ps(parts[0], plane.from_[kx], parts[1]);
-      }
-    }
-  };
-
- private:
-  const DepthwiseF32Params& p_;
-  __m512i from_[kMaxNarrowTaps];  // the column of the padded row that each lane of a tap sees
-  __mmask16 inside_[S];           // lanes of the padded row that are in the plane
-};
-
-template <int KH, int SH, int S, int R>
-void narrow_tile(const DepthwiseF32Params& p, const NarrowPlane<S>& plane, int64_t oy) {
-  const DepthwiseF32Geometry& g = p.geometry;
-  __m512 sum[R][1];
-  start<R, 1>(p, sum);
-  add_rows<KH, SH, R, 1, 0>(p, typename NarrowPlane<S>::InputRow(plane, oy * SH - g.pad_top), sum);
-  finish<R, 1>(p, sum, p.y + oy * g.out_w, lanes_below(g.out_w));
-}
-
-template <int KH, int SH, int S>
-void run_narrow(const DepthwiseF32Params& p) {
-  const NarrowPlane<S> plane(p);
-  using Tile = void (*)(const DepthwiseF32Params&, const NarrowPlane<S>&, int64_t);
-  static constexpr Tile kTiles[] = {
-      narrow_tile<KH, SH, S, 1>, narrow_tile<KH, SH, S, 2>, narrow_tile<KH, SH, S, 3>,
-      narrow_tile<KH, SH, S, 4>, narrow_tile<KH, SH, S, 5>, narrow_tile<KH, SH, S, 6>,
-      narrow_tile<KH, SH, S, 7>, narrow_tile<KH, SH, S, 8>,
-  };
-  const int64_t rows = p.geometry.out_h;
-  const int64_t count = (rows + kMaxRows - 1) / kMaxRows;
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t oy = rows * t / count;
-    kTiles[rows * (t + 1) / count - oy - 1](p, plane, oy);
-  }
-}
-
-template <int KH, int SH>
-bool ran_narrow(const DepthwiseF32Params& p) {
-  if (NarrowPlane<1>::fits(p.geometry)) {
-    run_narrow<KH, SH, 1>(p);
-  } else if (NarrowPlane<2>::fits(p.geometry)) {
-    run_narrow<KH, SH, 2>(p);
-  } else {
-    return false;
-  }
-  return true;
-}
-
-bool ran_narrow(const DepthwiseF32Params& p) {
-  const DepthwiseF32Geometry& g = p.geometry;
-  if (g.dilation_h != 1) return false;
-  if (g.kernel_h == 3 && g.stride_h == 1) return ran_narrow<3, 1>(p);
-  if (g.kernel_h == 5 && g.stride_h == 1) return ran_narrow<5, 1>(p);
-  if (g.kernel_h == 3 && g.stride_h == 2) return ran_narrow<3, 2>(p);
-  if (g.kernel_h == 5 && g.stride_h == 2) return ran_narrow<5, 2>(p);
-  return false;
-}
-
 }  // namespace
 
 void depthwise_f32_avx512(const DepthwiseF32Params& p) noexcept {
-  if (ran_narrow(p)) return;
+  if (ran_flat(p) || ran_narrow(p)) return;
   const DepthwiseF32Geometry& g = p.geometry;
   const Tiles* const tiles = tiles_for(g);
   for (int64_t oy = 0; oy < g.out_h; oy += p.strip_rows) {
