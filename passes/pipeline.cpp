@@ -1,5 +1,6 @@
 #include "passes/pipeline.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 
@@ -17,6 +18,32 @@ std::string blamed(const std::exception& error, const Recipe& recipe, size_t fai
   std::string text = std::string(error.what()) + " (in pass '" + recipe.steps[failed].pass + "'";
   if (failed > 0) text += ", after '" + recipe.steps[failed - 1].pass + "'";
   return text + ")";
+}
+
+std::vector<ValueType> output_types(const Model& model) {
+  std::vector<ValueType> types;
+  for (const Value* output : model.graph->outputs()) types.push_back(output->type);
+  return types;
+}
+
+bool contradict(const ValueType& a, const ValueType& b) {
+  if (!a.shape || !b.shape) return false;
+  return !std::ranges::equal(*a.shape, *b.shape, [](const Dim& x, const Dim& y) {
+    return !x.known() || !y.known() || x.extent == y.extent;
+  });
+}
+
+// Declared shapes give way to what the nodes make (ShapeInference), which somebody should know.
+void tell_contradicted(const Model& model, const std::vector<ValueType>& before,
+                       PassResult& result) {
+  const std::vector<Value*>& outputs = model.graph->outputs();
+  if (outputs.size() != before.size()) return;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!contradict(before[i], outputs[i]->type)) continue;
+    result.notes.push_back("output '" + outputs[i]->name() + "' was declared as " +
+                           to_string(before[i]) + ", but its nodes make " +
+                           to_string(outputs[i]->type) + ", which the result declares");
+  }
 }
 
 // All passes before the first runs, so that a bad option costs no work.
@@ -50,10 +77,12 @@ std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassConte
     if (context.progress != nullptr) context.progress->update(step.pass, i, recipe.steps.size());
     PassReport& report = reports.emplace_back();
     report.pass = step.pass;
+    const std::vector<ValueType> outputs = output_types(model);
     const auto start = Clock::now();
     try {
       report.result = passes[i]->run(model, context);
       if (step.implied && !report.result.changed) report.result.notes.clear();
+      tell_contradicted(model, outputs, report.result);
       if (options.verify && report.result.changed) verify(model);
     } catch (const BadModel& error) {
       throw BadModel(blamed(error, recipe, i));

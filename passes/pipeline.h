@@ -23,7 +23,8 @@ struct PassReport {
 
 // Runs the recipe's passes in order, once the options of all have been checked (BadOption). An
 // error says what the pass says of the node, then names the pass and the one before it. The model
-// is then in an unspecified but destructible state.
+// is then in an unspecified but destructible state. A pass that finds that an output has another
+// shape than the file declares has a note of it.
 std::vector<PassReport> run_recipe(Model& model, const Recipe& recipe, PassContext& context,
                                    const PipelineOptions& options = {});
 

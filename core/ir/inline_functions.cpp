@@ -26,11 +26,12 @@ class Inliner {
     // Bodies first, so that a copy of a body has no calls left.
     const std::vector<Function*> order = callees_first();
     check_sizes(order);
+    for (const Function& function : model_.functions) merge_opsets(function);
     for (Function* function : order) inline_into(*function->graph);
     result_.calls = 0;  // counted where they end up in the model's graph
     inline_into(*model_.graph);
-    for (const Function& function : model_.functions) merge_opsets(function);
     drop_domains();
+    drop_versions();
     model_.functions.clear();
     return std::move(result_);
   }
@@ -187,6 +188,7 @@ class Inliner {
       for (const Value* output : node->outputs()) {
         if (output == nullptr) continue;
         Node* copy = values.at(output)->producer();
+        keep_version(*node, *copy, function);
         if (!call.name.empty() && !node->name.empty()) copy->name = call.name + "/" + node->name;
         bind(*copy);
         for (Graph* nested : copy->nested_graphs()) {
@@ -195,6 +197,25 @@ class Inliner {
           });
         }
         break;
+      }
+    }
+  }
+
+  // The version that a node of `function` is in goes with its copy, and with those inside.
+  void keep_version(const Node& node, const Node& copy, const Function& function) {
+    const auto inner = result_.versions.find(&node);  // inlined into this function itself
+    const auto own = function.opsets.find(node.domain);
+    if (inner != result_.versions.end()) {
+      result_.versions.emplace(&copy, inner->second);
+    } else if (own != function.opsets.end() && own->second != model_.opsets.at(node.domain)) {
+      result_.versions.emplace(&copy, own->second);
+    }
+    const auto graphs = node.nested_graphs(), copies = copy.nested_graphs();
+    for (size_t i = 0; i < graphs.size(); ++i) {
+      auto nested_copy = copies[i]->nodes().begin();
+      for (const Node* nested : graphs[i]->nodes()) {
+        keep_version(*nested, **nested_copy, function);
+        ++nested_copy;
       }
     }
   }
@@ -226,6 +247,15 @@ class Inliner {
                               std::to_string(version) + " of operator set '" +
                               (domain.empty() ? "ai.onnx" : domain) + "', the model " +
                               std::to_string(it->second) + "; taken as the same");
+    }
+  }
+
+  // Those of nodes that go with the functions.
+  void drop_versions() {
+    for (const Function& function : model_.functions) {
+      for_each_graph(*function.graph, [&](Graph& graph) {
+        for (const Node* node : graph.nodes()) result_.versions.erase(node);
+      });
     }
   }
 

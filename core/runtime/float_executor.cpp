@@ -37,7 +37,7 @@ class FloatExecutor::Plan {
     if (model.functions.empty()) return nullptr;
     auto copy = std::make_unique<Model>(model.clone());
     pair_graphs(*model.graph, *copy->graph);
-    inline_functions(*copy);
+    shared_.versions = inline_functions(*copy).versions;
     return copy;
   }
   void pair_graphs(const Graph& from, const Graph& to) {
@@ -57,12 +57,16 @@ class FloatExecutor::Plan {
     return it == copies_.end() ? nullptr : it->second->find(value->name());
   }
 
-  std::unordered_map<const Graph*, const Graph*> copies_;
-  std::unique_ptr<Model> inlined_;
   std::unordered_map<const Value*, const Value*> watched_as_;
 
  public:
   PlanShared shared_;
+
+ private:  // made in this order
+  std::unordered_map<const Graph*, const Graph*> copies_;
+  std::unique_ptr<Model> inlined_;
+
+ public:
   GraphPlan graph_;
 };
 

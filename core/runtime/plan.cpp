@@ -115,8 +115,14 @@ GraphPlan::Source GraphPlan::source_of(const Value* value) const {
   throw BadModel("value '" + value->name() + "' is read outside the graphs that define it");
 }
 
+int GraphPlan::opset_of(const Node& node) const {
+  const auto own = shared_.versions.find(&node);
+  return own != shared_.versions.end() ? static_cast<int>(own->second)
+                                       : dwindle::opset_of(*shared_.model, node);
+}
+
 void GraphPlan::add_step(const Node& node, std::string& missing) {
-  const int opset = opset_of(*shared_.model, node);
+  const int opset = opset_of(node);
   const OpRow* row = find_op(node.domain, node.op_type, opset);
   if (row == nullptr || row->kernel == nullptr) {
     const std::string op = (node.domain.empty() ? "" : node.domain + ".") + node.op_type +

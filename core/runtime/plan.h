@@ -17,6 +17,7 @@ class GraphPlan;
 // What all graphs of one executor share.
 struct PlanShared {
   const Model* model = nullptr;
+  std::unordered_map<const Node*, int64_t> versions;  // of nodes out of functions: InlineResult
   std::unordered_map<const Graph*, std::unique_ptr<GraphPlan>> plans;
   std::unordered_set<const Value*> watched;
   Alterer alterer;
@@ -73,6 +74,7 @@ class GraphPlan {
     std::vector<Value*> between;
   };
 
+  int opset_of(const Node& node) const;
   Source source_of(const Value* value) const;
   void add_step(const Node& node, std::string& missing);
   // Runs a step on small constants once and for all.

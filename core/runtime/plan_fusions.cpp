@@ -43,7 +43,7 @@ void GraphPlan::fuse(Step& host, Kernel kernel, Step* before, const std::vector<
 }
 
 void GraphPlan::fuse_conv(Step& conv) {
-  const auto opset = [&](const Step& step) { return opset_of(*shared_.model, *step.node); };
+  const auto opset = [&](const Step& step) { return opset_of(*step.node); };
   ConvNeighbours neighbours;
   Step* before = nullptr;
   const Value *x = conv.node->input(0), *weights = conv.node->input(1);

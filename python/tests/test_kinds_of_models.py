@@ -124,6 +124,8 @@ def test_declarations_that_nodes_contradict_give_way():
     x = RNG.normal(size=(2, 4, 3)).astype(np.float32)
     np.testing.assert_array_equal(run(small.to_bytes(), {"x": x})[0], run(model, {"x": x})[0])
     assert list(small.outputs[0].shape)[1:] == [1, 3]
+    (note,) = [n for p in small.report for n in p["notes"] if "declared" in n]
+    assert "'y' was declared as float32[N,length]" in note and "float32[N,1,3]" in note
 
 
 def test_tables_with_infinities_stay_in_float():
@@ -326,3 +328,37 @@ def test_functions_of_an_older_opset_are_brought_along():
     onnx.checker.check_model(small.to_onnx(), full_check=True)
     x = RNG.normal(size=(3, 1, 4)).astype(np.float32)
     np.testing.assert_array_equal(run(small.to_bytes(), {"x": x})[0], x[:, 0])
+
+
+def softmax(x, opset):
+    """Before opset 13 over all axes from 1 on, since then over the last."""
+    rows = x.reshape(len(x), -1) if opset < 13 else x
+    shares = np.exp(rows - rows.max(-1, keepdims=True))
+    return (shares / shares.sum(-1, keepdims=True)).reshape(x.shape)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(17, 11), (11, 17), (11, 12), (17, 17)])
+def test_functions_mean_what_their_own_opset_says(outer, inner):
+    def function(name, nodes, opset):
+        opsets = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+        return helper.make_function("own", name, ["a"], ["b"], nodes, opsets)
+
+    shares = [helper.make_node("Softmax", ["a"], ["b"], "shares")]
+    twice = [
+        helper.make_node("Shares", ["a"], ["c"], "call", domain="own"),
+        helper.make_node("Softmax", ["c"], ["b"], "again"),
+    ]
+    nodes = [
+        helper.make_node("Twice", ["x"], ["d"], "call", domain="own"),
+        helper.make_node("Softmax", ["d"], ["y"], "last"),
+    ]
+    sides = [("x", TensorProto.FLOAT, [2, 3, 4])], [("y", TensorProto.FLOAT, [2, 3, 4])]
+    model = build(nodes, {}, *sides, opset=outer)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.functions.extend([function("Shares", shares, inner), function("Twice", twice, outer)])
+    x = 4 * RNG.normal(size=(2, 3, 4)).astype(np.float32)
+    expected = softmax(softmax(softmax(x, inner), outer), outer)
+    whole = dwindle.from_onnx(model)
+    np.testing.assert_allclose(whole.run({"x": x})["y"], expected, rtol=1e-5)
+    small = dwindle.simplify(whole).to_bytes()
+    np.testing.assert_allclose(run(small, {"x": x})[0], expected, rtol=1e-5)
