@@ -23,8 +23,9 @@ struct InlineResult {
 // with fresh value names: attribute references take the call's attributes, else the function's
 // defaults, else go. Then drops all functions and the operator sets that only they used. A function
 // that imports another version of an operator set than the model is taken at ONNX's word: its ops
-// must mean the same in both, or the caller heeds `versions`. Raises BadModel where functions call each other in a circle, and
-// Unsupported where bodies and graph would come to more than kMostInlinedNodes nodes.
+// must mean the same in both, or the caller heeds `versions`. Raises BadModel where functions call
+// each other in a circle, and Unsupported where bodies and graph would come to more than
+// kMostInlinedNodes nodes.
 InlineResult inline_functions(Model& model);
 
 }  // namespace dwindle
