@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 #include <exception>
 #include <numbers>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "core/ops/half.h"
@@ -82,6 +84,28 @@ Tensor random_tensor(const Value& value, const Dims& dims, int64_t count, Random
   }
 }
 
+// Whether an input has the axis of this name in front.
+bool is_first_axis(const Model& model, const std::string& symbol) {
+  return std::ranges::any_of(model.graph->inputs(), [&](const Value* input) {
+    const auto& shape = input->type.shape;
+    return shape && !shape->empty() && !shape->front().known() && shape->front().symbol == symbol;
+  });
+}
+
+// The names of the unknown axes that are no first ones.
+std::vector<std::string> length_names(const Model& model) {
+  std::set<std::string> names;
+  for (const Value* input : model.graph->inputs()) {
+    if (input->initializer() != nullptr || !input->type.shape) continue;
+    for (const Dim& dim : *input->type.shape) {
+      if (!dim.known() && !dim.symbol.empty() && !is_first_axis(model, dim.symbol)) {
+        names.insert(dim.symbol);
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
 // Small numbers among the constant integers, of which targets of Reshape are made, least first.
 std::vector<int64_t> extents_in_constants(const Model& model) {
   constexpr size_t kMost = 24;
@@ -104,6 +128,38 @@ std::vector<int64_t> extents_in_constants(const Model& model) {
   return extents;
 }
 
+// What to try, the likeliest first.
+std::vector<FeedChoice> feed_choices(const Model& model, bool unknown_extents) {
+  if (!unknown_extents) return {FeedChoice{}};
+  std::vector<FeedChoice> choices;
+  // Small ones first; images need room for their strides, sound for its windows, and some models
+  // take a batch of 1 only.
+  std::vector<std::pair<int64_t, int64_t>> extents = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
+                                                      {1, 1},  {1, 512}, {1, 1024}};
+  // Traced models hold extents of the example that they were traced with.
+  const std::vector<int64_t> traced = extents_in_constants(model);
+  for (int64_t extent : traced) {
+    extents.insert(extents.end(), {{2, extent}, {1, extent}, {extent, 16}});
+  }
+  for (const bool one_signal : {false, true}) {
+    for (const auto& [first_extent, extent] : extents) {
+      choices.push_back({.first_extent = first_extent, .extent = extent, .one_signal = one_signal});
+    }
+  }
+  // A source and a target that differ in length.
+  const std::vector<std::string> names = length_names(model);
+  if (names.size() != 2) return choices;
+  for (const int64_t first_extent : {2, 1}) {
+    for (int64_t a : traced) {
+      for (int64_t b : traced) {
+        if (a == b) continue;
+        choices.push_back({.first_extent = first_extent, .named = {{names[0], a}, {names[1], b}}});
+      }
+    }
+  }
+  return choices;
+}
+
 }  // namespace
 
 TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choice) {
@@ -118,15 +174,17 @@ TensorMap random_feeds(const Model& model, uint64_t seed, const FeedChoice& choi
     }
     Dims dims;
     for (const Dim& dim : *input->type.shape) {
-      // The first axis is the batch more often than not, but a name decides for all its axes.
-      const bool first = dim.symbol.empty() ? dims.empty() || beside_signal : [&] {
-        for (const Value* other : model.graph->inputs()) {
-          if (!other->type.shape || other->type.shape->empty()) continue;
-          if (other->type.shape->front().same(dim)) return true;
-        }
-        return false;
-      }();
-      dims.push_back(dim.known() ? dim.extent : first ? choice.first_extent : choice.extent);
+      const auto named = choice.named.find(dim.symbol);
+      if (dim.known()) {
+        dims.push_back(dim.extent);
+      } else if (named != choice.named.end()) {
+        dims.push_back(named->second);
+      } else {
+        // The first axis is the batch more often than not, but a name decides for all its axes.
+        const bool first =
+            dim.symbol.empty() ? dims.empty() || beside_signal : is_first_axis(model, dim.symbol);
+        dims.push_back(first ? choice.first_extent : choice.extent);
+      }
     }
     beside_signal |= choice.one_signal && !all_known(*input->type.shape);
     feeds.emplace(input->name(), random_tensor(*input, dims, choice.integers, random));
@@ -143,32 +201,21 @@ TensorMap runnable_feeds(const Model& model, Executor& executor, uint64_t seed,
     integers |= is_integer(input->type.dtype);
   }
   std::exception_ptr first_error;
-  // Small ones first; images need room for their strides, sound for its windows, and some models
-  // take a batch of 1 only.
-  std::vector<std::pair<int64_t, int64_t>> extents = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
-                                                      {1, 1},  {1, 512}, {1, 1024}};
-  // Traced models hold extents of the example that they were traced with.
-  for (int64_t extent : extents_in_constants(model)) {
-    extents.insert(extents.end(), {{2, extent}, {1, extent}, {extent, 16}});
-  }
-  for (const bool one_signal : {false, true}) {
-    for (const auto& [first_extent, extent] : extents) {
-      for (const int64_t count : {8, 2, 1}) {
-        TensorMap feeds = random_feeds(model, seed, {first_extent, extent, count, one_signal});
-        try {
-          TensorMap made = executor.run(feeds);
-          if (outputs != nullptr) *outputs = std::move(made);
-          return feeds;
-        } catch (const Unsupported&) {
-          throw;  // no other feed helps
-        } catch (const Error&) {
-          if (!first_error) first_error = std::current_exception();
-        }
-        if (!integers) break;
+  for (FeedChoice choice : feed_choices(model, unknown_extents)) {
+    for (const int64_t count : {8, 2, 1}) {
+      choice.integers = count;
+      TensorMap feeds = random_feeds(model, seed, choice);
+      try {
+        TensorMap made = executor.run(feeds);
+        if (outputs != nullptr) *outputs = std::move(made);
+        return feeds;
+      } catch (const Unsupported&) {
+        throw;  // no other feed helps
+      } catch (const Error&) {
+        if (!first_error) first_error = std::current_exception();
       }
-      if (!unknown_extents) break;
+      if (!integers) break;
     }
-    if (!unknown_extents) break;
   }
   std::rethrow_exception(first_error);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct FeedChoice {
   // Unnamed unknown axes of all inputs but the first that has one count as first axes: beside a
   // signal, a state has its batch in any place.
   bool one_signal = false;
+  std::map<std::string, int64_t> named = {};  // extents of axes of these names, before all that
 };
 
 // One tensor a graph input without initializer: floats normal with mean 0 and deviation 1, bools by

@@ -362,3 +362,18 @@ def test_functions_mean_what_their_own_opset_says(outer, inner):
     np.testing.assert_allclose(whole.run({"x": x})["y"], expected, rtol=1e-5)
     small = dwindle.simplify(whole).to_bytes()
     np.testing.assert_allclose(run(small, {"x": x})[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [{"t": 9}, {"t": 9, "u": 5}])
+def test_lengths_that_a_trace_baked_in_are_found(lengths):
+    nodes, sums = [], []
+    for name, length in lengths.items():
+        nodes += [
+            helper.make_node("Reshape", [f"x_{name}", f"shape_{name}"], [f"r_{name}"]),
+            helper.make_node("ReduceSum", [f"r_{name}"], [f"s_{name}"], keepdims=0),
+        ]
+        sums.append(f"s_{name}")
+    nodes.append(helper.make_node("Sum", sums, ["y"]))
+    shapes = {f"shape_{n}": np.array([2, length, 4], np.int64) for n, length in lengths.items()}
+    inputs = [(f"x_{n}", TensorProto.FLOAT, ["batch", n, 4]) for n in lengths]
+    dwindle.simplify(build(nodes, shapes, inputs, [("y", TensorProto.FLOAT, [])]))
