@@ -367,7 +367,7 @@ def test_functions_mean_what_their_own_opset_says(outer, inner):
 @pytest.mark.parametrize("lengths", [{"t": 9}, {"t": 9, "u": 5}])
 def test_lengths_that_a_trace_baked_in_are_found(lengths):
     nodes, sums = [], []
-    for name, length in lengths.items():
+    for name in lengths:
         nodes += [
             helper.make_node("Reshape", [f"x_{name}", f"shape_{name}"], [f"r_{name}"]),
             helper.make_node("ReduceSum", [f"r_{name}"], [f"s_{name}"], keepdims=0),
