@@ -93,9 +93,9 @@ size_t constant_bytes(const Model& model) {
   return bytes;
 }
 
-// Files up to these sizes hold more text than weights, so they may grow: where activations are
-// integers, what quantization is for there is the arithmetic.
-constexpr uint64_t kMostlyText = 32 << 10, kNothingButText = 4 << 10;
+// A file up to this size holds more text than weights, so it may grow: what quantization is for there
+// is the arithmetic.
+constexpr uint64_t kMostlyText = 4 << 10;
 
 // Notes of the pass that quantized: what comes of it is told there.
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {
@@ -105,21 +105,16 @@ std::vector<std::string>& quantizer_notes(ProvenResult& result) {
   return report->result.notes;
 }
 
-bool has_step(const Recipe& recipe, std::string_view pass) {
-  return std::ranges::any_of(recipe.steps, [&](const Step& step) { return step.pass == pass; });
-}
-
 // A quantized file is never larger than it was, but for tiny ones.
 void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       const Recipe& recipe, ProvenResult& result) {
+                       ProvenResult& result) {
   const uint64_t before = serialized_size(original), after = serialized_size(model);
   if (after <= before || result.passes.empty()) return;
   std::vector<std::string>& notes = quantizer_notes(result);
-  const uint64_t text = has_step(recipe, "quantize-static") ? kMostlyText : kNothingButText;
   const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
-  if (after <= text) {
+  if (after <= kMostlyText) {
     notes.push_back(
-        fmt::format("the file takes {}: below {} KB most of it is text", sizes, text >> 10));
+        fmt::format("the file takes {}: below {} KB most of it is text", sizes, kMostlyText >> 10));
     return;
   }
   model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
@@ -225,7 +220,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     if (keeping.error()) std::rethrow_exception(keeping.error());
     throw;
   }
-  undo_where_larger(model, simplified, original, recipe, result);
+  undo_where_larger(model, simplified, original, result);
   // Where no pass has asked for data, the proof does: for all that was made for it, else for one.
   if (keeping.kept().empty()) {
     while (keeping.next() && use == DataUse::kProve) {
