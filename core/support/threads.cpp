@@ -4,6 +4,7 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/parallel_invoke.h>
 
 #include <algorithm>
 #include <memory>
@@ -58,6 +59,15 @@ void parallel_for(int64_t count, int64_t grain,
         check_interrupted();
         body(range.begin(), range.end());
       });
+}
+
+void run_together(const std::function<void()>& first, const std::function<void()>& second) {
+  if (num_threads() == 1) {
+    first();
+    second();
+    return;
+  }
+  tbb::parallel_invoke(first, second);
 }
 
 }  // namespace dwindle

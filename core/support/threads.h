@@ -17,4 +17,8 @@ int num_threads();
 void parallel_for(int64_t count, int64_t grain,
                   const std::function<void(int64_t begin, int64_t end)>& body);
 
+// Calls both, side by side where there are threads for it. What either throws propagates once both
+// have ended.
+void run_together(const std::function<void()>& first, const std::function<void()>& second);
+
 }  // namespace dwindle

@@ -6,6 +6,7 @@
 
 #include "core/quant/sqnr.h"
 #include "core/support/error.h"
+#include "core/support/threads.h"
 #include "passes/node_names.h"
 #include "passes/quantize/quant_rules.h"
 
@@ -203,8 +204,10 @@ Quality measure_quality(const Model& original, const Model& simplified, const Mo
     const int64_t batch = batch_of(sample);
     const bool inspect = inspected < kInspectedSamples;
     if (inspect) inspected += sample.samples;
-    TensorMap expected = reference->run(sample.inputs);
-    TensorMap got = inspector.run(sample, inspect);
+    TensorMap expected, got;
+    // Small operations leave threads idle; two models seldom do at once.
+    run_together([&] { expected = reference->run(sample.inputs); },
+                 [&] { got = inspector.run(sample, inspect); });
     for (auto* outputs : {&expected, &got}) {
       for (auto& [name, tensor] : *outputs) tensor = first_samples(tensor, sample.samples, batch);
     }
