@@ -7,6 +7,7 @@
 
 #include "core/kernels/unary_f32/unary_f32.h"
 #include "core/support/error.h"
+#include "core/support/threads.h"
 
 namespace dwindle {
 namespace {
@@ -164,16 +165,29 @@ Packed pack_constant(const Node& node, size_t input) {
   return fits ? pack(*weights) : nullptr;
 }
 
+// W and R, of all directions.
+struct Weights {
+  Packed w, r;
+
+  Weights(const KernelContext& c, const RecurrentRule& rule)
+      : w(rule.packed_w ? rule.packed_w : pack(c.input(1))),
+        r(rule.packed_r ? rule.packed_r : pack(c.input(2))) {}
+};
+
 // One direction's walk through the sequence.
 class Walk {
  public:
-  Walk(KernelContext& c, const RecurrentRule& rule, const Extents& e, int64_t d)
-      : c_(c), rule_(rule), e_(e), d_(d), backwards_(rule.reverse || d == 1) {
+  Walk(const KernelContext& c, const RecurrentRule& rule, const Extents& e, const Weights& weights,
+       int64_t d)
+      : c_(c),
+        rule_(rule),
+        e_(e),
+        w_(weights.w->at(static_cast<size_t>(d))),
+        d_(d),
+        backwards_(rule.reverse || d == 1) {
     const int64_t rows = rule.gates * e.hidden;
-    packed_w_ = rule.packed_w ? rule.packed_w : pack(c.input(1));
-    packed_r_ = rule.packed_r ? rule.packed_r : pack(c.input(2));
     direction_ = {e.steps, e.batch, e.inputs, e.hidden};
-    direction_.recurrence = &packed_r_->at(static_cast<size_t>(d));
+    direction_.recurrence = &weights.r->at(static_cast<size_t>(d));
     direction_.activations = rule.activations.data() + static_cast<size_t>(d) * rule.per_direction;
     direction_.clip = rule.clip;
     if (c.has_input(3)) {
@@ -197,7 +211,7 @@ class Walk {
     gemm.k = e_.inputs;
     gemm.a = c_.input(0).data<float>();
     gemm.a_row_stride = e_.inputs;
-    gemm.packed_b = &packed_w_->at(static_cast<size_t>(d_));
+    gemm.packed_b = &w_;
     gemm.c = gates.data();
     gemm.ldc = rows;
     kernels::gemm_f32(gemm);
@@ -264,13 +278,13 @@ class Walk {
     return state;
   }
 
-  KernelContext& c_;
+  const KernelContext& c_;
   const RecurrentRule& rule_;
   const Extents e_;
+  const kernels::PackedBF32& w_;
   const int64_t d_;
   const bool backwards_;
   Direction direction_;
-  Packed packed_w_, packed_r_;
   std::vector<float> h_, cell_, next_h_, next_cell_;
 };
 
@@ -347,12 +361,15 @@ void run_recurrent(KernelContext& c, const RecurrentRule& rule, const CellStep& 
                                       : Dims{e.steps, d, e.batch, e.hidden};
     outputs[i] = c.output(i, DType::kFloat, i == 0 ? all : state).mutable_data<float>();
   }
-  for (int64_t i = 0; i < d; ++i) {
-    Walk walk(c, rule, e, i);
-    walk.run(lengths, step, outputs[0]);
-    if (outputs[1] != nullptr) walk.write_state(walk.h(), outputs[1]);
-    if (outputs[2] != nullptr) walk.write_state(walk.cell(), outputs[2]);
-  }
+  const Weights weights(c, rule);
+  parallel_for(d, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Walk walk(c, rule, e, weights, i);
+      walk.run(lengths, step, outputs[0]);
+      if (outputs[1] != nullptr) walk.write_state(walk.h(), outputs[1]);
+      if (outputs[2] != nullptr) walk.write_state(walk.cell(), outputs[2]);
+    }
+  });
 }
 
 }  // namespace dwindle
