@@ -63,8 +63,9 @@ class GraphPlan {
     int host = -1;                         // the step that may do its work
   };
   // One kernel for a step, its host, and steps around it (a Conv with the Pad in front and the
-  // BatchNormalization, Relu or Clip behind it, a QuantizeLinear with its DequantizeLinear). It
-  // runs in the place of the host, unless a value between them is watched.
+  // BatchNormalization, Relu or Clip behind it, a QuantizeLinear with its DequantizeLinear, a
+  // Sigmoid with the Mul by its input). It runs in the place of the host, unless a value between
+  // them is watched.
   struct Fusion {
     Kernel kernel;
     const Node* first;
@@ -84,11 +85,14 @@ class GraphPlan {
   void fuse_steps();
   void fuse_conv(Step& conv);
   void fuse_round_trip(Step& quantize);
+  void fuse_gate(Step& gate);
   // Lets `host` do the work of the step before it and of those behind it, in order.
   void fuse(Step& host, Kernel kernel, Step* before, const std::vector<Step*>& behind);
   Step* step_of(const Node* node);  // null for a node of another graph
   // The step that alone reads `value`, as its input 0, in this graph; null where there is none.
   Step* sole_reader(const Value* value);
+  // The same, whichever of its inputs it is.
+  Step* only_reader(const Value* value);
   bool is_watched(const Value* value) const;
   bool any_watched(std::span<Value* const> values) const;
   void run_step(const Step& step, Frame& frame) const;

@@ -9,6 +9,7 @@ void GraphPlan::fuse_steps() {
   for (Step& step : steps_) {
     if (step.node->is("Conv")) fuse_conv(step);
     if (step.node->is("QuantizeLinear")) fuse_round_trip(step);
+    if (step.node->is("Sigmoid") || step.node->is("HardSigmoid")) fuse_gate(step);
   }
 }
 
@@ -17,11 +18,15 @@ GraphPlan::Step* GraphPlan::step_of(const Node* node) {
   return place == places_.end() ? nullptr : &steps_[static_cast<size_t>(place->second)];
 }
 
-GraphPlan::Step* GraphPlan::sole_reader(const Value* value) {
+GraphPlan::Step* GraphPlan::only_reader(const Value* value) {
   if (value == nullptr || value->uses().size() != 1 || value->is_graph_output()) return nullptr;
-  const Use use = value->uses().front();
-  if (use.input != 0 || use.node->output() == nullptr) return nullptr;
-  return step_of(use.node);  // none where it is in a nested graph
+  const Node* reader = value->uses().front().node;
+  return reader->output() == nullptr ? nullptr : step_of(reader);  // none in a nested graph
+}
+
+GraphPlan::Step* GraphPlan::sole_reader(const Value* value) {
+  Step* reader = only_reader(value);
+  return reader != nullptr && reader->node->input(0) == value ? reader : nullptr;
 }
 
 void GraphPlan::fuse(Step& host, Kernel kernel, Step* before, const std::vector<Step*>& behind) {
@@ -34,7 +39,7 @@ void GraphPlan::fuse(Step& host, Kernel kernel, Step* before, const std::vector<
     before->host = place;
   }
   for (Step* step : behind) {
-    fusion.between.push_back(step->node->input(0));
+    fusion.between.push_back(fusion.last->output());
     fusion.last = step->node;
     step->host = place;
   }
@@ -77,6 +82,24 @@ void GraphPlan::fuse_round_trip(Step& quantize) {
   if (dequantize == nullptr) return;
   const auto round_trip = round_trip_of(*quantize.node, *dequantize->node);
   if (round_trip) fuse(quantize, fake_quantize(*round_trip), nullptr, {dequantize});
+}
+
+// x * Sigmoid(x) is Swish (SiLU), x * HardSigmoid(x) with its two numbers HardSwish.
+void GraphPlan::fuse_gate(Step& gate) {
+  const Node& node = *gate.node;
+  Step* product = only_reader(node.output());
+  if (product == nullptr || !product->node->is("Mul") || gate.constant) return;
+  const Value* x = node.input(0);
+  const size_t other = product->node->input(0) == node.output() ? 1 : 0;
+  // Halves are rounded in between.
+  if (product->node->input(other) != x || x->type.dtype != DType::kFloat) return;
+  const bool hard = node.is("HardSigmoid");
+  if (hard && (node.float_attribute("alpha", 0.2f) != 1.0f / 6.0f ||
+               node.float_attribute("beta", 0.5f) != 0.5f)) {
+    return;
+  }
+  const OpRow* row = hard ? find_op("", "HardSwish", 14) : find_op("", "Swish", 24);
+  fuse(gate, row->kernel(node, row->since), nullptr, {product});
 }
 
 }  // namespace dwindle
