@@ -38,6 +38,8 @@ void print_json(const std::vector<ModelScore>& scores) {
           {{"name", output.output},
            {"identical", std::isinf(output.sqnr_db) && output.sqnr_db > 0},
            {"sqnr_db", std::isfinite(output.sqnr_db) ? Json(output.sqnr_db) : Json()},
+           {"runs", output.feeds},
+           {"runs_of_another_shape", output.unlike},
            {"top1_agreement", output.top1 ? Json(*output.top1) : Json()}});
     }
     models.push_back(std::move(json));
@@ -45,7 +47,9 @@ void print_json(const std::vector<ModelScore>& scores) {
   fmt::print("{}\n", Json{{"models", models}}.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-std::string format_sqnr(double db) {
+std::string format_sqnr(const OutputAgreement& output) {
+  if (!output.comparable()) return "other shapes";
+  const double db = output.sqnr_db;
   return std::isinf(db) && db > 0 ? "equal" : fmt::format("{:.1f} dB", db);
 }
 
@@ -65,7 +69,7 @@ void print_table(const std::vector<ModelScore>& scores) {
     if (labelled) row.push_back(format_share(score.accuracy));
     if (timed) row.push_back(fmt::format("{:.3f} ms", score.latency_ms));
     if (score.outputs.size() == 1) {
-      row.push_back(format_sqnr(score.outputs[0].sqnr_db));
+      row.push_back(format_sqnr(score.outputs[0]));
       row.push_back(format_share(score.outputs[0].top1));
     }
     rows.push_back(std::move(row));
@@ -73,7 +77,7 @@ void print_table(const std::vector<ModelScore>& scores) {
     for (const OutputAgreement& output : score.outputs) {
       std::vector<std::string> line(rows[0].size() - 2);
       line[0] = "  " + output.output;
-      line.insert(line.end(), {format_sqnr(output.sqnr_db), format_share(output.top1)});
+      line.insert(line.end(), {format_sqnr(output), format_share(output.top1)});
       rows.push_back(std::move(line));
     }
   }

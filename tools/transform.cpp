@@ -59,9 +59,11 @@ std::string shortened(const std::string& name) {
 }  // namespace
 
 void print_quality(const passes::Quality& quality) {
-  fmt::print("beside the original, on {} samples:\n", quality.samples);
+  fmt::print("beside the original, on {} {}:\n", quality.samples,
+             quality.random ? "random inputs (--calib takes real ones)" : "samples");
   for (const OutputAgreement& output : quality.outputs) {
-    const std::string sqnr = std::isinf(output.sqnr_db) && output.sqnr_db > 0
+    const std::string sqnr = !output.comparable() ? "of another shape in every run"
+                             : std::isinf(output.sqnr_db) && output.sqnr_db > 0
                                  ? "equal"
                                  : fmt::format("SQNR {:.1f} dB", output.sqnr_db);
     const std::string top1 =

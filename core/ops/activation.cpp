@@ -1,10 +1,15 @@
 // Activations: functions of one element with constants in attributes.
+#include "core/ops/activation.h"
+
+#include <algorithm>
 #include <cmath>
 
 #include "core/kernels/vector_math.h"
+#include "core/ops/broadcast.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/support/error.h"
+#include "core/support/threads.h"
 
 namespace dwindle {
 namespace {
@@ -223,7 +228,55 @@ const OpRow kRows[] = {
     {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
 };
 
+template <typename F>
+UnaryF32 function_of(const Node& node) {
+  return F(node).kernel();
+}
+
+struct FunctionRow {
+  std::string_view op;
+  UnaryF32 (*read)(const Node&);
+};
+
+constexpr FunctionRow kFunctions[] = {
+    {"Elu", function_of<Elu>},     {"Sigmoid", function_of<Sigmoid>},
+    {"Swish", function_of<Swish>}, {"HardSigmoid", function_of<HardSigmoid>},
+    {"Tanh", function_of<Tanh>},   {"HardSwish", function_of<HardSwish>},
+    {"Erf", function_of<Erf>},     {"Mish", function_of<Mish>},
+    {"Gelu", function_of<Gelu>},
+};
+
 }  // namespace
+
+std::optional<UnaryF32> activation_of(const Node& node, int opset) {
+  const auto row =
+      std::ranges::find_if(kFunctions, [&](const FunctionRow& r) { return node.is(r.op); });
+  if (row == std::end(kFunctions) || find_op("", node.op_type, opset) == nullptr) return {};
+  return row->read(node);
+}
+
+std::optional<UnaryF32> gated_by(const Node& gate) {
+  if (gate.is("Sigmoid")) return UnaryF32{.function = UnaryFunction::kSwish, .alpha = 1};
+  if (!gate.is("HardSigmoid")) return {};
+  const HardSigmoid read(gate);
+  if (read.alpha != 1.0f / 6.0f || read.beta != 0.5f) return {};
+  return UnaryF32{.function = UnaryFunction::kHardSwish};
+}
+
+Kernel activation_kernel(const UnaryF32& function) {
+  return [function](KernelContext& c) {
+    const Tensor& x = c.input(0);
+    const float* in = x.data<float>();
+    float* out = c.output(0, DType::kFloat, x.shape()).mutable_data<float>();
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      UnaryF32 part = function;
+      part.x = in + begin;
+      part.count = end - begin;
+      part.y = out + begin;
+      kernels::unary_f32(part);
+    });
+  };
+}
 
 std::span<const OpRow> activation_ops() { return kRows; }
 

@@ -76,6 +76,7 @@ void conv(KernelContext& c, const ConvNeighbours& around) {
   }
   args.min = around.bounds.min;
   args.max = around.bounds.max;
+  args.activation = around.activation ? &*around.activation : nullptr;
   kernels::conv_f32(args);
 }
 

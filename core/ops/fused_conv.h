@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "core/kernels/unary_f32/unary_f32.h"
 #include "core/ops/batch_norm.h"
 #include "core/ops/clamp.h"
 #include "core/ops/op.h"
@@ -14,6 +15,8 @@ struct ConvNeighbours {
   std::optional<SpatialPadding> padding;  // zeros, of a Pad in front
   std::optional<ChannelAffine> norm;      // of a BatchNormalization behind
   ClampBounds bounds = kUnbounded;        // of a Relu or Clip behind that
+  // Of another activation function in its place.
+  std::optional<kernels::UnaryF32> activation;
 };
 
 // The kernel of a Conv that does its neighbours' work too: to the bit what the nodes make one by

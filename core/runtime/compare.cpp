@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "core/support/error.h"
 
@@ -48,6 +49,20 @@ void measure_latency(std::vector<Contender>& contenders, const Feed& sample, int
   }
 }
 
+// Takes elements out that are NaN in both; returns how many.
+int64_t drop_common_nans(std::vector<float>& a, std::vector<float>& b) {
+  size_t kept = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    a[kept] = a[i];
+    b[kept++] = b[i];
+  }
+  const auto dropped = static_cast<int64_t>(a.size() - kept);
+  a.resize(kept);
+  b.resize(kept);
+  return dropped;
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -62,12 +77,20 @@ void OutputComparison::add(const TensorMap& reference, const TensorMap& other) {
     const auto found = other.find(name);
     if (found == other.end()) throw BadData("a model has no output '" + name + "'");
     const Tensor& got = found->second;
-    if (expected.shape() != got.shape()) {
+    if (expected.rank() != got.rank()) {
       throw BadData("output '" + name + "' is " + to_string(expected.shape()) +
                     " of one model and " + to_string(got.shape()) + " of another");
     }
     Tally& tally = tallies_[name];
-    tally.sqnr.add(to_floats(expected), to_floats(got));
+    ++tally.feeds;
+    if (expected.shape() != got.shape()) {
+      ++tally.unlike;
+      continue;
+    }
+    std::vector<float> real = to_floats(expected), other_values = to_floats(got);
+    tally.elements += expected.size();
+    tally.nans += drop_common_nans(real, other_values);
+    tally.sqnr.add(real, other_values);
     const auto a = top_classes(expected), b = top_classes(got);
     tally.classes &= !a.empty() || expected.size() == 0;
     tally.positions += static_cast<int64_t>(a.size());
@@ -80,7 +103,12 @@ std::vector<OutputAgreement> OutputComparison::result() const {
   for (const auto& [name, tally] : tallies_) {
     OutputAgreement& agreement = result.emplace_back();
     agreement.output = name;
-    agreement.sqnr_db = tally.sqnr.db();
+    const bool nothing =
+        tally.unlike == tally.feeds || (tally.elements > 0 && tally.nans == tally.elements);
+    agreement.sqnr_db = nothing ? std::numeric_limits<double>::quiet_NaN() : tally.sqnr.db();
+    agreement.feeds = tally.feeds;
+    agreement.unlike = tally.unlike;
+    agreement.nans = tally.nans;
     if (tally.classes && tally.positions > 0) {
       agreement.top1 = static_cast<double>(tally.same) / static_cast<double>(tally.positions);
     }

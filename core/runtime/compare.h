@@ -16,22 +16,30 @@ namespace dwindle {
 // How close one output of a model is to the same output of the reference.
 struct OutputAgreement {
   std::string output;
-  double sqnr_db = 0;  // infinite where equal
+  double sqnr_db = 0;  // infinite where equal; NaN where nothing could be compared
   // Share of samples whose top classes are equal; none where the output has no classes in some
   // feed.
   std::optional<double> top1;
+  // Of `feeds`, those in which it had another shape, as what a detector finds has: they do not
+  // count.
+  int64_t feeds = 0, unlike = 0;
+  // Elements that are NaN in both, as marks of what is absent: they do not count.
+  int64_t nans = 0;
+
+  bool comparable() const { return unlike < feeds; }
 };
 
 // Adds up over feeds how close the outputs of a model are to those of the reference.
 class OutputComparison {
  public:
-  // Raises BadData where `other` lacks an output of `reference`, or has another shape there.
+  // Raises BadData where `other` lacks an output of `reference`, or has one of another rank there.
   void add(const TensorMap& reference, const TensorMap& other);
   std::vector<OutputAgreement> result() const;
 
  private:
   struct Tally {
     Sqnr sqnr;
+    int64_t feeds = 0, unlike = 0, elements = 0, nans = 0;
     int64_t same = 0, positions = 0;
     bool classes = true;
   };
@@ -58,7 +66,7 @@ struct CompareOptions {
 };
 
 // Runs all models over `data`; the first is the reference. Raises BadData where the data is empty,
-// does not fit, or where the models' outputs have different names or shapes.
+// does not fit, or where the models' outputs have different names or ranks.
 std::vector<ModelScore> compare_models(const std::vector<NamedModel>& models, Dataset& data,
                                        const CompareOptions& options, Progress* progress);
 

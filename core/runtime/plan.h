@@ -63,7 +63,7 @@ class GraphPlan {
     int host = -1;                         // the step that may do its work
   };
   // One kernel for a step, its host, and steps around it (a Conv with the Pad in front and the
-  // BatchNormalization, Relu or Clip behind it, a QuantizeLinear with its DequantizeLinear, a
+  // BatchNormalization and activation behind it, a QuantizeLinear with its DequantizeLinear, a
   // Sigmoid with the Mul by its input). It runs in the place of the host, unless a value between
   // them is watched.
   struct Fusion {
@@ -93,6 +93,10 @@ class GraphPlan {
   Step* sole_reader(const Value* value);
   // The same, whichever of its inputs it is.
   Step* only_reader(const Value* value);
+  // The Mul that alone reads the output of `gate`, and its input besides; null where there is none.
+  Step* gate_product(const Step& gate);
+  // The step of a Sigmoid or HardSigmoid that, with its gate_product, alone reads `value`.
+  Step* sole_gate(const Value* value);
   bool is_watched(const Value* value) const;
   bool any_watched(std::span<Value* const> values) const;
   void run_step(const Step& step, Frame& frame) const;

@@ -1,4 +1,5 @@
 // Which steps of a plan one kernel can do together.
+#include "core/ops/activation.h"
 #include "core/ops/fake_quantize.h"
 #include "core/ops/fused_conv.h"
 #include "core/runtime/plan.h"
@@ -9,7 +10,7 @@ void GraphPlan::fuse_steps() {
   for (Step& step : steps_) {
     if (step.node->is("Conv")) fuse_conv(step);
     if (step.node->is("QuantizeLinear")) fuse_round_trip(step);
-    if (step.node->is("Sigmoid") || step.node->is("HardSigmoid")) fuse_gate(step);
+    fuse_gate(step);
   }
 }
 
@@ -67,10 +68,19 @@ void GraphPlan::fuse_conv(Step& conv) {
     behind.push_back(next);
     next = sole_reader(next->node->output());
   }
+  const Value* made = behind.empty() ? conv.node->output() : behind.back()->node->output();
   const auto bounds = next == nullptr ? std::nullopt : clamp_bounds(*next->node, opset(*next));
   if (bounds) {
     neighbours.bounds = *bounds;
     behind.push_back(next);
+  } else if (made->type.dtype == DType::kFloat) {  // halves are rounded in between
+    if (next != nullptr) neighbours.activation = activation_of(*next->node, opset(*next));
+    if (neighbours.activation) {
+      behind.push_back(next);
+    } else if (Step* gate = sole_gate(made)) {
+      neighbours.activation = gated_by(*gate->node);
+      behind.insert(behind.end(), {gate, gate_product(*gate)});
+    }
   }
   if (before != nullptr || !behind.empty()) {
     fuse(conv, fused_conv(std::move(neighbours)), before, behind);
@@ -84,22 +94,31 @@ void GraphPlan::fuse_round_trip(Step& quantize) {
   if (round_trip) fuse(quantize, fake_quantize(*round_trip), nullptr, {dequantize});
 }
 
-// x * Sigmoid(x) is Swish (SiLU), x * HardSigmoid(x) with its two numbers HardSwish.
-void GraphPlan::fuse_gate(Step& gate) {
-  const Node& node = *gate.node;
-  Step* product = only_reader(node.output());
-  if (product == nullptr || !product->node->is("Mul") || gate.constant) return;
-  const Value* x = node.input(0);
-  const size_t other = product->node->input(0) == node.output() ? 1 : 0;
-  // Halves are rounded in between.
-  if (product->node->input(other) != x || x->type.dtype != DType::kFloat) return;
-  const bool hard = node.is("HardSigmoid");
-  if (hard && (node.float_attribute("alpha", 0.2f) != 1.0f / 6.0f ||
-               node.float_attribute("beta", 0.5f) != 0.5f)) {
-    return;
+GraphPlan::Step* GraphPlan::gate_product(const Step& gate) {
+  Step* product = only_reader(gate.node->output());
+  if (product == nullptr || !product->node->is("Mul") || gate.constant) return nullptr;
+  const size_t other = product->node->input(0) == gate.node->output() ? 1 : 0;
+  return product->node->input(other) == gate.node->input(0) ? product : nullptr;
+}
+
+GraphPlan::Step* GraphPlan::sole_gate(const Value* value) {
+  if (value == nullptr || value->uses().size() != 2 || value->is_graph_output()) return nullptr;
+  for (const Use& use : value->uses()) {
+    Step* gate = step_of(use.node);
+    if (gate == nullptr || !gated_by(*gate->node)) continue;
+    const Step* product = gate_product(*gate);
+    if (product != nullptr && product->node != use.node) return gate;
   }
-  const OpRow* row = hard ? find_op("", "HardSwish", 14) : find_op("", "Swish", 24);
-  fuse(gate, row->kernel(node, row->since), nullptr, {product});
+  return nullptr;
+}
+
+void GraphPlan::fuse_gate(Step& gate) {
+  const auto gated = gated_by(*gate.node);
+  Step* product = gated ? gate_product(gate) : nullptr;
+  // A layer in front may have taken both; halves are rounded in between.
+  if (product == nullptr || gate.host >= 0) return;
+  if (gate.node->input(0)->type.dtype != DType::kFloat) return;
+  fuse(gate, activation_kernel(*gated), nullptr, {product});
 }
 
 }  // namespace dwindle

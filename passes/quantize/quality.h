@@ -24,6 +24,7 @@ struct Quality {
   std::vector<OutputAgreement> outputs;
   std::vector<NodeLoss> worst_nodes;  // most lost first
   int64_t samples = 0;
+  bool random = false;  // the samples were drawn, as there was no data
 
   // The largest share of samples whose top class differs in some output; none where no output has
   // classes.

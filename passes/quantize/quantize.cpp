@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "core/data/open_dataset.h"
+#include "core/ir/constant_bytes.h"
 #include "core/onnx/onnx.h"
 #include "core/ops/infer.h"
 #include "core/runtime/first_non_finite.h"
@@ -83,18 +84,8 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
 // Running a model takes about the memory of its weights once more.
 constexpr size_t kMostRun = size_t{256} << 20;
 
-size_t constant_bytes(const Model& model) {
-  size_t bytes = 0;
-  for_each_graph(*model.graph, [&](Graph& graph) {
-    for (const Value* value : graph.initializers()) {
-      if (value->initializer() != nullptr) bytes += value->initializer()->nbytes();
-    }
-  });
-  return bytes;
-}
-
-// A file up to this size holds more text than weights, so it may grow: what quantization is for there
-// is the arithmetic.
+// A file up to this size holds more text than weights, so it may grow: what quantization is for
+// there is the arithmetic.
 constexpr uint64_t kMostlyText = 4 << 10;
 
 // Notes of the pass that quantized: what comes of it is told there.
@@ -105,25 +96,57 @@ std::vector<std::string>& quantizer_notes(ProvenResult& result) {
   return report->result.notes;
 }
 
-// A quantized file is never larger than it was, but for tiny ones.
+bool has_option(const PassRow& row, const std::string& name) {
+  return std::ranges::any_of(row.options,
+                             [&](const OptionSpec& spec) { return spec.name == name; });
+}
+
+// The recipe's quantize-static without activations; none where it has no such step.
+std::optional<Recipe> weights_alone(const Recipe& recipe) {
+  for (const Step& step : recipe.steps) {
+    if (step.pass != "quantize-static") continue;
+    Step weights = {"quantize-weights", step.options};
+    std::erase_if(weights.options, [&](const auto& option) {
+      return !has_option(find_pass(weights.pass), option.first);
+    });
+    return Recipe{{weights, {"drop-dead-code", {}}, {"drop-notes", {}}}};
+  }
+  return std::nullopt;
+}
+
+// A quantized file is never larger than it was, but for tiny ones: where it would be, weights alone
+// are quantized, and where that is no smaller either, nothing is.
 void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       ProvenResult& result) {
+                       const Recipe& recipe, const PassContext& context, ProvenResult& result) {
   const uint64_t before = serialized_size(original), after = serialized_size(model);
   if (after <= before || result.passes.empty()) return;
-  std::vector<std::string>& notes = quantizer_notes(result);
   const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
   if (after <= kMostlyText) {
-    notes.push_back(
+    quantizer_notes(result).push_back(
         fmt::format("the file takes {}: below {} KB most of it is text", sizes, kMostlyText >> 10));
     return;
   }
-  model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
   // What became larger may be a newer opset alone.
   const bool quantized = std::ranges::any_of(result.passes, [](const PassReport& report) {
     return report.result.changed && report.result.counts.contains("weights quantized");
   });
+  const std::optional<Recipe> other = quantized ? weights_alone(recipe) : std::nullopt;
+  if (other) {
+    model = simplified.clone();
+    PassContext without_data = context;  // it has been read
+    without_data.calibration = nullptr;
+    std::vector<PassReport> reports = run_recipe(model, *other, without_data);
+    if (serialized_size(model) <= before) {
+      quantizer_notes(result).push_back("with its activations quantized, the model would take " +
+                                        sizes + ": its weights alone are");
+      std::ranges::move(reports, std::back_inserter(result.passes));
+      return;
+    }
+  }
+  model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
   if (!quantized) return;
-  notes.push_back("quantized, the model would take " + sizes + ": it stays in float");
+  quantizer_notes(result).push_back("quantized, the model would take " + sizes +
+                                    ": it stays in float");
 }
 
 // The scheme of quantize-static; none where the recipe has no such pass.
@@ -175,15 +198,36 @@ void require_classes(const Model& model) {
 // Random inputs show what a result computes, but nothing may be made to fit them.
 enum class DataUse { kCalibrateAndProve, kProve };
 
+bool is_no_number(const OutputAgreement& output) {
+  return output.comparable() && std::isnan(output.sqnr_db);
+}
+
 bool has_no_number(const Quality& quality) {
-  return std::ranges::any_of(
-      quality.outputs, [](const OutputAgreement& output) { return std::isnan(output.sqnr_db); });
+  return std::ranges::any_of(quality.outputs, is_no_number);
+}
+
+// Says of outputs what no comparison could tell.
+void tell_uncompared(const Quality& quality, ProvenResult& result) {
+  for (const OutputAgreement& output : quality.outputs) {
+    if (result.passes.empty()) return;
+    const std::string name = "output '" + output.output + "' ";
+    if (output.unlike > 0) {
+      quantizer_notes(result).push_back(fmt::format(
+          "{}has another shape than the float model's in {} of {} runs: its size depends "
+          "on the data, and it counts only where both are alike",
+          name, output.unlike, output.feeds));
+    }
+    if (output.nans > 0) {
+      quantizer_notes(result).push_back(fmt::format(
+          "{}holds {} elements that are NaN in both models: they do not count", name, output.nans));
+    }
+  }
 }
 
 void require_numbers(const Quality& quality, const Model& original, const std::vector<Feed>& feeds,
                      const MakeExecutor& executors) {
   for (const OutputAgreement& output : quality.outputs) {
-    if (!std::isnan(output.sqnr_db)) continue;
+    if (!is_no_number(output)) continue;
     const std::string where = first_non_finite(original, feeds, executors);
     throw BadData("output '" + output.output + "' is not a number on the calibration data: " +
                   (where.empty() ? "a step on the way there makes NaN or an infinity" : where));
@@ -220,7 +264,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     if (keeping.error()) std::rethrow_exception(keeping.error());
     throw;
   }
-  undo_where_larger(model, simplified, original, result);
+  undo_where_larger(model, simplified, original, recipe, context, result);
   // Where no pass has asked for data, the proof does: for all that was made for it, else for one.
   if (keeping.kept().empty()) {
     while (keeping.next() && use == DataUse::kProve) {
@@ -229,6 +273,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   if (keeping.kept().empty()) throw BadData("the calibration data has no samples");
   result.quality = measure_quality(original, simplified, model, keeping.kept(), options.worst,
                                    progress, executors);
+  result.quality->random = use == DataUse::kProve;
   if (use == DataUse::kProve && has_no_number(*result.quality)) {
     // Nobody said that the model takes such inputs.
     result.unproven = "it makes no numbers of random inputs";
@@ -236,6 +281,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     return result;
   }
   require_numbers(*result.quality, original, keeping.kept(), executors);
+  tell_uncompared(*result.quality, result);
   tell_noisy_outputs(*result.quality, recipe, result);
   if (!options.max_drop) return result;
   keeping.rewind();
@@ -257,11 +303,6 @@ bool takes_products(const Options& options) {
   return types.empty() || std::any_of(types.begin(), types.end(), [](const std::string& type) {
            return type == "Attention" || type == "MatMul";
          });
-}
-
-bool has_option(const PassRow& row, const std::string& name) {
-  return std::ranges::any_of(row.options,
-                             [&](const OptionSpec& spec) { return spec.name == name; });
 }
 
 void refuse_options_of_activations(const std::map<std::string, OptionValue>& options) {

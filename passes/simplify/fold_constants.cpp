@@ -10,13 +10,15 @@
 //   - an If with a known condition gives way to its branch.
 //
 // Does nothing for random ops, for nodes whose kernel refuses, for what would add more bytes than
-// `size-cap` in all, for the decoding of compressed weights (DequantizeLinear, and Cast of more
-// than a few elements to a wider type), and for the Transpose of a matrix that others read as it
-// is: tied weights would be stored twice.
+// `size-cap`, or more than the share `growth-cap` of what the constants take, in all, for the
+// decoding of compressed weights (DequantizeLinear, and Cast of more than a few elements to a wider
+// type), and for the Transpose of a matrix that others read as it is: tied weights would be stored
+// twice.
 #include <algorithm>
 #include <set>
 #include <unordered_map>
 
+#include "core/ir/constant_bytes.h"
 #include "core/ops/infer.h"
 #include "core/ops/op.h"
 #include "core/runtime/run_node.h"
@@ -31,6 +33,8 @@ namespace {
 constexpr int64_t kSmallConstant = 64;
 // Bytes of a matrix that are not worth a node to turn them.
 constexpr size_t kMostTwice = 1 << 12;
+// Bytes that folding may add however small the model is.
+constexpr double kAlwaysAllowed = 64 << 10;
 
 class Folding {
  public:
@@ -309,10 +313,11 @@ class Folding {
 
 class FoldConstants : public Pass {
  public:
-  explicit FoldConstants(int64_t size_cap) : size_cap_(size_cap) {}
+  FoldConstants(int64_t size_cap, double growth_cap)
+      : size_cap_(size_cap), growth_cap_(growth_cap) {}
   PassResult run(Model& model, PassContext&) override {
     const auto before = written_types(model);
-    PassResult result = Folding(model, size_cap_).run();
+    PassResult result = Folding(model, budget(model)).run();
     // What inference has found out goes into the file where a type is written at all.
     int64_t types = 0;
     for (const auto& [value, type] : written_types(model)) {
@@ -325,6 +330,11 @@ class FoldConstants : public Pass {
   }
 
  private:
+  int64_t budget(const Model& model) const {
+    const double share = growth_cap_ * static_cast<double>(constant_bytes(model));
+    const double most = std::max(share, kAlwaysAllowed);
+    return most < static_cast<double>(size_cap_) ? static_cast<int64_t>(most) : size_cap_;
+  }
   static std::unordered_map<const Value*, ValueType> written_types(const Model& model) {
     std::unordered_map<const Value*, ValueType> types;
     for_each_graph(*model.graph, [&](Graph& graph) {
@@ -336,12 +346,14 @@ class FoldConstants : public Pass {
   }
 
   int64_t size_cap_;
+  double growth_cap_;
 };
 
 }  // namespace
 
 std::unique_ptr<Pass> make_fold_constants(const Options& options) {
-  return std::make_unique<FoldConstants>(options.get<int64_t>("size-cap"));
+  return std::make_unique<FoldConstants>(options.get<int64_t>("size-cap"),
+                                         options.get<double>("growth-cap"));
 }
 
 }  // namespace dwindle::passes

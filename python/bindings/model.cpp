@@ -203,6 +203,8 @@ py::object quality_of(const PyModel& self) {
   py::list outputs, nodes;
   for (const OutputAgreement& output : quality.outputs) {
     outputs.append(py::dict(py::arg("name") = output.output, py::arg("sqnr_db") = output.sqnr_db,
+                            py::arg("runs") = output.feeds,
+                            py::arg("runs_of_another_shape") = output.unlike,
                             py::arg("top1_agreement") = output.top1));
   }
   for (const passes::NodeLoss& loss : quality.worst_nodes) {
@@ -212,8 +214,8 @@ py::object quality_of(const PyModel& self) {
                           py::arg("sqnr_db") = loss.sqnr_db, py::arg("lost_db") = loss.lost_db,
                           py::arg("rounded_for") = rounded_for));
   }
-  return py::dict(py::arg("samples") = quality.samples, py::arg("outputs") = outputs,
-                  py::arg("worst_nodes") = nodes);
+  return py::dict(py::arg("samples") = quality.samples, py::arg("random") = quality.random,
+                  py::arg("outputs") = outputs, py::arg("worst_nodes") = nodes);
 }
 
 py::object proof_of(const PyModel& self) {

@@ -200,6 +200,8 @@ py::list scores_to_python(const std::vector<ModelScore>& scores) {
     py::list outputs;
     for (const OutputAgreement& output : score.outputs) {
       outputs.append(py::dict(py::arg("name") = output.output, py::arg("sqnr_db") = output.sqnr_db,
+                              py::arg("runs") = output.feeds,
+                              py::arg("runs_of_another_shape") = output.unlike,
                               py::arg("top1_agreement") = output.top1));
     }
     rows.append(py::dict(py::arg("model") = score.name, py::arg("bytes") = score.bytes,

@@ -155,7 +155,8 @@ def compare(
 
     Returns a dict a model: model (its path, or its place), bytes, accuracy (top-1, None without
     `labels`), latency_ms (the median of `runs` runs of one sample), and outputs: a list of name,
-    sqnr_db (infinite where equal) and top1_agreement. `labels` is the key of `data` that holds
+    sqnr_db (infinite where equal), runs, runs_of_another_shape (whose size depends on the data:
+    they do not count) and top1_agreement. `labels` is the key of `data` that holds
     classes. `mean`, `std` and `layout` are for a folder of images.
     """
     if not models:

@@ -21,7 +21,9 @@ class SupportsSerialize(Protocol):
 
 class OutputAgreement(TypedDict):
     name: str
-    sqnr_db: float
+    sqnr_db: float  # infinite where equal, nan where no run could be compared
+    runs: int
+    runs_of_another_shape: int  # they do not count
     top1_agreement: float | None
 
 class NodeLoss(TypedDict):
@@ -33,6 +35,7 @@ class NodeLoss(TypedDict):
 
 class Quality(TypedDict):
     samples: int
+    random: bool  # drawn, as there was no data
     outputs: list[OutputAgreement]
     worst_nodes: list[NodeLoss]
 

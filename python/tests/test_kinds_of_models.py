@@ -377,3 +377,68 @@ def test_lengths_that_a_trace_baked_in_are_found(lengths):
     shapes = {f"shape_{n}": np.array([2, length, 4], np.int64) for n, length in lengths.items()}
     inputs = [(f"x_{n}", TensorProto.FLOAT, ["batch", n, 4]) for n in lengths]
     dwindle.simplify(build(nodes, shapes, inputs, [("y", TensorProto.FLOAT, [])]))
+
+
+def detector(found):
+    """A layer, and what nodes `found` make of its output `a`."""
+    weights = {"w": RNG.normal(size=(32, 64)).astype(np.float32) / 6, "zero": np.float32([0])}
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], "layer"), *found]
+    outputs = [("a", TensorProto.FLOAT, ["n", 64]), ("y", TensorProto.UNDEFINED, None)]
+    model = build(nodes, weights, [("x", TensorProto.FLOAT, ["n", 32])], outputs)
+    del model.graph.output[1:]
+    return model
+
+
+def test_outputs_whose_size_depends_on_the_data():
+    model = detector(
+        [
+            helper.make_node("Greater", ["a", "zero"], ["positive"]),
+            helper.make_node("NonZero", ["positive"], ["y"]),
+        ]
+    )
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.INT64, [2, "k"]))
+    feeds = [{"x": RNG.normal(size=(8, 32)).astype(np.float32)} for _ in range(8)]
+    for data, options in ((feeds, {}), (None, {"activations": "none", "weights": "int4"})):
+        small = dwindle.quantize(model, data, **options)
+        assert small.quality["random"] is (data is None)
+        layer, found = small.quality["outputs"]
+        assert layer["runs_of_another_shape"] == 0 and layer["sqnr_db"] > 10
+        notes = [n for p in small.report for n in p["notes"] if "another shape" in n]
+        assert len(notes) == (1 if found["runs_of_another_shape"] else 0)
+    assert found["runs_of_another_shape"] > 0  # int4 moves some element across zero
+
+
+def test_nan_may_mark_what_is_absent():
+    model = detector(
+        [
+            helper.make_node("Greater", ["x", "zero"], ["there"]),
+            helper.make_node("Cast", ["there"], ["one"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMin", ["one"], ["all"], axes=[1]),
+            helper.make_node("Div", ["zero", "all"], ["mark"]),  # NaN where nothing is
+            helper.make_node("ReduceSum", ["a"], ["sum"], keepdims=1),
+            helper.make_node("Add", ["sum", "mark"], ["y"]),
+        ]
+    )
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1]))
+    feeds = [{"x": np.abs(RNG.normal(size=(4, 32))).astype(np.float32)} for _ in range(4)]
+    feeds[1]["x"][2, 5] = -1
+    small = dwindle.quantize(model, feeds)
+    assert all(np.isfinite(out["sqnr_db"]) for out in small.quality["outputs"])
+    assert any("NaN in both" in n for p in small.report for n in p["notes"])
+
+
+def test_where_activations_take_more_than_weights_save_weights_alone_are_quantized():
+    nodes, weights = [], {}
+    for i in range(40):
+        weights[f"w{i}"] = RNG.normal(size=(10, 10)).astype(np.float32) / 3
+        nodes.append(helper.make_node("MatMul", [f"x{i}", f"w{i}"], [f"m{i}"], f"layer{i}"))
+        nodes.append(helper.make_node("Relu", [f"m{i}"], [f"x{i + 1}"], f"relu{i}"))
+    sides = [("x0", TensorProto.FLOAT, ["n", 10])], [("x40", TensorProto.FLOAT, ["n", 10])]
+    model = build(nodes, weights, *sides)
+    x = RNG.normal(size=(8, 10)).astype(np.float32)
+    small = dwindle.quantize(model, x, min_output_sqnr=0)
+    assert len(small.to_bytes()) < len(model.SerializeToString())
+    made = ops(small.to_onnx())
+    assert made.count("DequantizeLinear") == 40 and "QuantizeLinear" not in made
+    (note,) = [n for p in small.report for n in p["notes"] if "weights alone" in n]
+    assert "more than the" in note

@@ -46,7 +46,7 @@ TEST(Options, NameTheNearestAndTheValidOnes) {
               make_pass("fold-constants", {{"size-cup", int64_t{1}}});
             }),
             "pass 'fold-constants' has no option 'size-cup'; did you mean 'size-cap'? (it has: "
-            "size-cap)");
+            "size-cap, growth-cap)");
   EXPECT_EQ(message([] {
               make_pass("merge-pad", {{"x", true}});
             }),

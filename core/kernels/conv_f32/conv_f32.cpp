@@ -84,6 +84,7 @@ void as_depthwise(const ConvF32& c) {
   d.y = c.y;
   d.min = c.min;
   d.max = c.max;
+  d.activation = c.activation;
   depthwise_f32(d);
 }
 
@@ -109,6 +110,7 @@ void as_product(const ConvF32& c, const PaddedLayoutF32* layout, int64_t image, 
   }
   g.min = c.min;
   g.max = c.max;
+  g.activation = c.activation;
   if (layout == nullptr) {
     g.b = x;
     g.b_k_stride = positions;

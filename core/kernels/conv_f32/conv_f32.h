@@ -2,9 +2,10 @@
 // and any padding; bias and clamp fused.
 //
 //   sum = bias[o] + sum over (c, tap) of w[o, c, tap] * x[n, c, out * stride + tap * dilation -
-//   pad] y[n, o, out] = clamp(sum * scale[o] + shift[o])
+//   pad] y[n, o, out] = f(clamp(sum * scale[o] + shift[o]))
 //
-// over the input channels c of o's group, where x counts as 0 outside. Built on gemm_f32, to which
+// over the input channels c of o's group, where x counts as 0 outside and f is an activation
+// function, if any. Built on gemm_f32, to which
 // a 1x1 convolution gives the input as it is and any other shows it through an implicit im2col, and
 // on depthwise_f32. Every element starts from the bias and takes one fused multiply-add per (c,
 // tap) in row-major order of w, so the result does not depend on the path, the instruction set or
@@ -14,6 +15,8 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+
+#include "core/kernels/unary_f32/unary_f32.h"
 
 namespace dwindle::kernels {
 
@@ -37,6 +40,7 @@ struct ConvF32 {
   float* y = nullptr;  // [batch, out_channels, out_size]; overlaps nothing
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();
+  const UnaryF32* activation = nullptr;  // applied in the end; its x, y and count do not count
 };
 
 // Raises BadOption where a size, stride, dilation or group count is out of range.

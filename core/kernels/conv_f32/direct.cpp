@@ -108,6 +108,9 @@ void direct_conv_f32(const PaddedInputF32& input, int64_t image, int64_t group) 
                 .min = last ? c.min : -kInf,
                 .max = last ? c.max : kInf});
       }
+      if (c.activation != nullptr) {
+        unary_rows_f32(*c.activation, room, filters, to - from, kGemmF32PanelWidth);
+      }
       const Run* runs_end = runs + runs_of(layout, from, to, runs);
       for (int64_t i = 0; i < filters; ++i) {
         const float* sums = room + i * kGemmF32PanelWidth;

@@ -31,8 +31,9 @@ __m512 load_inside(const float* row, int64_t at, int64_t width) {
   return _mm512_maskz_loadu_ps(lanes_inside(at, width), row + at);
 }
 
+// Inlined in any case: sums live in registers.
 template <int R, int V>
-void start(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
+[[gnu::always_inline]] inline void start(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -41,7 +42,8 @@ void start(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
 }
 
 template <int R, int V>
-void scale_and_clamp(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
+[[gnu::always_inline]] inline void scale_and_clamp(const DepthwiseF32Params& p,
+                                                   __m512 (&sum)[R][V]) {
   if (p.scales) {
     const __m512 scale = _mm512_set1_ps(p.scale);
     const __m512 shift = _mm512_set1_ps(p.shift);
@@ -63,7 +65,8 @@ void scale_and_clamp(const DepthwiseF32Params& p, __m512 (&sum)[R][V]) {
 }
 
 template <int R, int V>
-void finish(const DepthwiseF32Params& p, __m512 (&sum)[R][V], float* to, __mmask16 last) {
+[[gnu::always_inline]] inline void finish(const DepthwiseF32Params& p, __m512 (&sum)[R][V],
+                                          float* to, __mmask16 last) {
   scale_and_clamp<R, V>(p, sum);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {

@@ -91,6 +91,10 @@ void depthwise_f32(const DepthwiseF32& args, DepthwiseF32Fn kernel) {
           .phase_width = phase_width,
           .strip_rows = strip_rows,
       });
+      if (args.activation != nullptr) {
+        const int64_t size = g.out_h * g.out_w;
+        unary_rows_f32(*args.activation, args.y + plane * size, 1, size, size);
+      }
     }
   });
 }

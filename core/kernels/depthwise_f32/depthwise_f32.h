@@ -2,12 +2,12 @@
 //
 //   sum = bias + sum over (ky, kx) of w[ky, kx] * x[oy * stride_h + ky * dilation_h - pad_top,
 //                                                   ox * stride_w + kx * dilation_w - pad_left]
-//   y[oy, ox] = clamp(sum * scale + shift)
+//   y[oy, ox] = f(clamp(sum * scale + shift))
 //
-// where x counts as 0 outside the plane. Every element starts from the bias and takes one fused
-// multiply-add per tap, ky outermost, also for the taps that fall outside: all variants and all
-// thread counts give the same bits. The clamp is max(lo, v), then min(hi, v), and lets a NaN
-// through.
+// where x counts as 0 outside the plane and f is an activation function, if any. Every element
+// starts from the bias and takes one fused multiply-add per tap, ky outermost, also for the taps
+// that fall outside: all variants and all thread counts give the same bits. The clamp is max(lo,
+// v), then min(hi, v), and lets a NaN through.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include <span>
 
 #include "core/kernels/cpu.h"
+#include "core/kernels/unary_f32/unary_f32.h"
 
 namespace dwindle::kernels {
 
@@ -64,6 +65,7 @@ struct DepthwiseF32 {
   float* y = nullptr;  // [batch, channels * multiplier, out_h, out_w]; overlaps nothing
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();
+  const UnaryF32* activation = nullptr;  // applied in the end; its x, y and count do not count
 };
 
 // Raises BadOption where a size, stride or dilation is out of range. `kernel` replaces the variant

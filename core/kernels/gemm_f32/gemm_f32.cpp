@@ -192,6 +192,9 @@ void run_group(const GemmF32& g, GemmF32Fn kernel, const Cut& cut, int64_t first
         const Share rows = {row - row_begin, next - row_begin, row_end - row_begin};
         look_ahead(g, cut, blocks[i], rows, params);
         kernel(params);
+        if (g.activation != nullptr && k1 == g.k) {
+          unary_rows_f32(*g.activation, params.c, params.m, params.n, params.ldc);
+        }
       }
     }
   }

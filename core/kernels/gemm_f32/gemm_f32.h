@@ -1,12 +1,13 @@
 // Single-precision matrix multiplication:
 //
-//   C[m, n] = clamp((sum over k of A[m, k] * B[k, n] + bias) * row_scale[m] + row_shift[m])
+//   C[m, n] = f(clamp((sum over k of A[m, k] * B[k, n] + bias) * row_scale[m] + row_shift[m]))
 //
 // Every element of C starts from (accumulate ? C : 0) + row_bias[m] + col_bias[n] and takes one
 // fused multiply-add per k, in the order of k, then a multiplication and an addition. Tiles,
 // instruction set and number of threads change only which elements are computed beside each other,
 // never the order within one element, so all variants and all thread counts give the same bits. The
-// clamp is max(lo, v), then min(hi, v), and lets a NaN through.
+// clamp is max(lo, v), then min(hi, v), and lets a NaN through. f is an activation function, if
+// any.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <span>
 
 #include "core/kernels/cpu.h"
+#include "core/kernels/unary_f32/unary_f32.h"
 
 namespace dwindle::kernels {
 
@@ -114,6 +116,7 @@ struct GemmF32 {
   const float* row_shift = nullptr;
   float min = -std::numeric_limits<float>::infinity();
   float max = std::numeric_limits<float>::infinity();
+  const UnaryF32* activation = nullptr;  // applied in the end; its x, y and count do not count
 };
 
 // Raises BadOption where the arguments contradict each other. `kernel` replaces the variant that

@@ -40,4 +40,8 @@ std::span<const Variant<UnaryF32Fn>> unary_f32_variants();
 // On the calling thread, with the variant that this CPU and DWINDLE_ISA pick.
 void unary_f32(const UnaryF32& args);
 
+// args.function of `rows` rows of `count` values, `ld` floats apart, in their place; the x, y and
+// count of `args` do not count. For kernels that apply a function to what they have just written.
+void unary_rows_f32(const UnaryF32& args, float* values, int64_t rows, int64_t count, int64_t ld);
+
 }  // namespace dwindle::kernels

@@ -108,6 +108,41 @@ TEST(FusedConv, BoundsAreConstantFloats) {
   for (const char* name : {"fed", "nan", "neg"}) EXPECT_FALSE(bounds(name)) << name;
 }
 
+// Which functions run as the layer writes, and in which form.
+TEST(FusedConv, ActivationsAreWhatTheNodesMakeOneByOne) {
+  struct Form {
+    const char* op;
+    bool gates;  // the product of the function and its argument
+    AttributeArguments attributes;
+  };
+  const AttributeArguments::value_type sixth = {"alpha", 1.0f / 6.0f};
+  const Form forms[] = {{"Sigmoid", false, {}},    {"Tanh", false, {}},
+                        {"HardSwish", false, {}},  {"Elu", false, {}},
+                        {"Sigmoid", true, {}},     {"HardSigmoid", true, {sixth}},
+                        {"HardSigmoid", true, {}}, {"Tanh", true, {}}};
+  for (const Form& form : forms) {
+    for (const int64_t groups : {1, 2}) {
+      for (const bool read_elsewhere : {false, true}) {
+        const Model model = make_model([&](GraphBuilder& b) {
+          Value* x = b.input("x", {1, 2, 5, 5});
+          Value* c = b.node("conv", "Conv", {x, b.ramp("w", {2, 2 / groups, 3, 3})},
+                            {{"group", groups}, {"kernel_shape", std::vector<int64_t>{3, 3}}});
+          Value* y = b.node("function", form.op, {c}, form.attributes);
+          if (form.gates) y = b.node("y", "Mul", {c, y});
+          b.output(y);
+          if (read_elsewhere) b.output(b.node("other", "Neg", {c}));
+        });
+        std::vector<std::string> all;
+        for (const Node* node : model.graph->nodes()) all.push_back(node->output()->name());
+        const Watched together = run_watching(model, {}), apart = run_watching(model, all);
+        for (const auto& [name, want] : apart.outputs) {
+          EXPECT_TRUE(together.outputs.at(name).identical(want)) << form.op << " " << name;
+        }
+      }
+    }
+  }
+}
+
 // Which nodes stand around a Conv, and what they look like.
 struct Surroundings {
   bool pad, computed_pads, norm, clip;
