@@ -37,6 +37,7 @@ std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> pow_ops();              // Pow
 std::span<const OpRow> quantize_linear_ops();  // QuantizeLinear, DynamicQuantizeLinear
+std::span<const OpRow> random_ops();           // RandomNormal, RandomUniform, and like a tensor
 std::span<const OpRow> reduce_ops();           // ReduceSum, ReduceMean, …
 std::span<const OpRow> reshape_ops();          // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OpRow> resize_ops();

@@ -38,6 +38,7 @@ std::span<const std::span<const OpRow>> op_families() {
       pool_ops(),
       pow_ops(),
       quantize_linear_ops(),
+      random_ops(),
       reduce_ops(),
       reshape_ops(),
       resize_ops(),

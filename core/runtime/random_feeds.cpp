@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
-#include <numbers>
 #include <set>
 #include <string>
 #include <vector>
@@ -9,29 +8,10 @@
 #include "core/ops/half.h"
 #include "core/runtime/same_outputs.h"
 #include "core/support/error.h"
+#include "core/support/random.h"
 
 namespace dwindle {
 namespace {
-
-// SplitMix64 (Steele, Lea, Flood 2014): the standard library's distributions differ by platform.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u) {}
-
-  uint64_t next() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
-  double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
-  double normal() {  // Box and Muller's
-    return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
-  }
-
- private:
-  uint64_t state_;
-};
 
 template <typename T>
 Tensor integers(const Dims& dims, int64_t count, Random& random) {

@@ -442,3 +442,23 @@ def test_where_activations_take_more_than_weights_save_weights_alone_are_quantiz
     assert made.count("DequantizeLinear") == 40 and "QuantizeLinear" not in made
     (note,) = [n for p in small.report for n in p["notes"] if "weights alone" in n]
     assert "more than the" in note
+
+
+def test_noise_that_a_model_draws_is_no_noise_of_rounding():
+    weights = {f"w{i}": RNG.normal(size=(64, 64)).astype(np.float32) / 8 for i in range(2)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("RandomNormalLike", ["a"], ["noise"], "noise"),
+        helper.make_node("Add", ["a", "noise"], ["b"], "add"),
+        helper.make_node("MatMul", ["b", "w1"], ["y"], "last"),
+    ]
+    sides = [("x", TensorProto.FLOAT, ["n", 64])], [("y", TensorProto.FLOAT, ["n", 64])]
+    model = build(nodes, weights, *sides)
+    assert dwindle.simplify(model).proof["random"]
+    x = RNG.normal(size=(16, 64)).astype(np.float32)
+    whole = dwindle.from_onnx(model)
+    drawn = whole.run({"x": x})["y"] - x @ weights["w0"] @ weights["w1"]
+    assert drawn.std() > 0.1
+    np.testing.assert_array_equal(whole.run({"x": x})["y"], whole.run({"x": x})["y"])
+    for data, options in ((x, {}), (None, {"activations": "none"})):
+        assert dwindle.quantize(model, data, **options).quality["outputs"][0]["sqnr_db"] > 30
