@@ -79,8 +79,13 @@ Kernel window_kernel(const Node& node, int) {
 
 using Complex = std::complex<double>;
 
-// A discrete Fourier transform of one length, by Stockham's radix-2 algorithm where the length is a
-// power of two and straight from the definition elsewhere.
+// Without the checks for infinities that the product of std::complex has.
+Complex times(const Complex& a, const Complex& b) {
+  return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+}
+
+// A discrete Fourier transform of one length, by Stockham's algorithm: a pass for each prime factor
+// of the length. What is left of a large prime costs its square.
 class Transform {
  public:
   Transform(int64_t length, bool inverse) : length_(length) {
@@ -90,41 +95,60 @@ class Transform {
           sign * 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(length);
       roots_.emplace_back(std::cos(angle), std::sin(angle));
     }
-  }
-
-  std::vector<Complex> operator()(std::vector<Complex> in) const {
-    if ((length_ & (length_ - 1)) == 0) return fast(std::move(in));
-    std::vector<Complex> out(in.size());
-    for (int64_t k = 0; k < length_; ++k) {
-      Complex sum = 0;
-      for (int64_t i = 0; i < length_; ++i) {
-        sum += in[static_cast<size_t>(i)] * roots_[static_cast<size_t>(i * k % length_)];
-      }
-      out[static_cast<size_t>(k)] = sum;
+    for (int64_t rest = length, factor = 2; rest > 1; ++factor) {
+      if (factor * factor > rest) factor = rest;
+      for (; rest % factor == 0; rest /= factor) factors_.push_back(factor);
     }
-    return out;
   }
 
- private:
-  // Each pass joins pairs of transforms of half the size, `stride` of them side by side.
-  std::vector<Complex> fast(std::vector<Complex> x) const {
+  std::vector<Complex> operator()(std::vector<Complex> x) const {
     std::vector<Complex> y(x.size());
-    for (int64_t half = length_ / 2, stride = 1; half >= 1; half /= 2, stride *= 2) {
-      for (int64_t p = 0; p < half; ++p) {
-        const Complex root = roots_[static_cast<size_t>(p * stride)];
-        for (int64_t q = 0; q < stride; ++q) {
-          const Complex a = x[static_cast<size_t>(q + stride * p)];
-          const Complex b = x[static_cast<size_t>(q + stride * (p + half))];
-          y[static_cast<size_t>(q + stride * 2 * p)] = a + b;
-          y[static_cast<size_t>(q + stride * (2 * p + 1))] = (a - b) * root;
-        }
-      }
+    int64_t stride = 1;  // transforms side by side
+    for (const int64_t factor : factors_) {
+      factor == 2 ? halve(stride, x.data(), y.data()) : divide(factor, stride, x.data(), y.data());
+      stride *= factor;
       std::swap(x, y);
     }
     return x;
   }
 
+ private:
+  const Complex& root(int64_t power) const { return roots_[static_cast<size_t>(power % length_)]; }
+
+  void halve(int64_t stride, const Complex* x, Complex* y) const {
+    const int64_t half = length_ / stride / 2;
+    for (int64_t p = 0; p < half; ++p) {
+      const Complex turn = root(p * stride);
+      for (int64_t q = 0; q < stride; ++q) {
+        const Complex a = x[q + stride * p];
+        const Complex b = x[q + stride * (p + half)];
+        y[q + stride * 2 * p] = a + b;
+        y[q + stride * (2 * p + 1)] = times(a - b, turn);
+      }
+    }
+  }
+
+  // The same for `factor` parts: the part k of each group is its sum at frequency k.
+  void divide(int64_t factor, int64_t stride, const Complex* x, Complex* y) const {
+    const int64_t part = length_ / stride / factor;
+    const int64_t step = length_ / factor;
+    for (int64_t p = 0; p < part; ++p) {
+      for (int64_t k = 0; k < factor; ++k) {
+        const Complex turn = root(p * k * stride);
+        Complex* to = y + stride * (factor * p + k);
+        for (int64_t q = 0; q < stride; ++q) {
+          Complex sum = 0;
+          for (int64_t j = 0; j < factor; ++j) {
+            sum += times(x[q + stride * (p + part * j)], root(j * k % factor * step));
+          }
+          to[q] = times(sum, turn);
+        }
+      }
+    }
+  }
+
   int64_t length_;
+  std::vector<int64_t> factors_;  // primes, least first
   std::vector<Complex> roots_;
 };
 

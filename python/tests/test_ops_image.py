@@ -1,7 +1,9 @@
 """Side-by-side property tests of the operators of detectors, images and signals."""
 
+import dwindle
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from side_by_side import check, dims, ints, normal, pick, repeat
 
 
@@ -157,3 +159,21 @@ def test_mel_weight_matrix():
         return check("MelWeightMatrix", arrays, 17, 1, False)
 
     repeat(case, 11, 20)
+
+
+@pytest.mark.parametrize("inverse", [0, 1])
+@pytest.mark.parametrize("length", [1, 2, 6, 12, 25, 49, 60, 97, 210, 400, 512, 600])
+def test_transforms_of_any_length(length, inverse):
+    x = np.random.default_rng(length).normal(size=(3, length, 2)).astype(np.float32)
+    node = helper.make_node("DFT", ["x"], ["y"], axis=1, inverse=inverse)
+    sides = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [3, length, 2]) for n in ("x", "y")
+    ]
+    graph = helper.make_graph([node], "graph", sides[:1], sides[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    y = dwindle.from_onnx(model).run({"x": x})["y"]
+    numbers = x[..., 0] + 1j * x[..., 1]
+    expected = np.fft.ifft(numbers) if inverse else np.fft.fft(numbers)
+    np.testing.assert_allclose(
+        y[..., 0] + 1j * y[..., 1], expected, atol=1e-6 * abs(expected).max()
+    )
