@@ -80,6 +80,11 @@ OptionValue checked(const PassRow& row, const OptionSpec& spec, const OptionValu
 
 }  // namespace
 
+bool has_option(const PassRow& row, std::string_view name) {
+  return std::ranges::any_of(row.options,
+                             [&](const OptionSpec& spec) { return spec.name == name; });
+}
+
 Options complete_options(const PassRow& row, const std::map<std::string, OptionValue>& given) {
   std::map<std::string, OptionValue> values;
   for (const OptionSpec& spec : row.options) values.emplace(spec.name, spec.otherwise);

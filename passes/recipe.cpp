@@ -113,6 +113,7 @@ Recipe simplify_recipe() {
       "drop-weight-inputs",
       "inline-functions",
       "lift-constants",
+      "capture-loop-invariants",
       "fold-constants",
       "drop-dead-code",
       "drop-identities",

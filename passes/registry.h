@@ -14,6 +14,8 @@ std::span<const PassRow> registry();
 // The row of that name. Raises BadOption that names the nearest where there is none.
 const PassRow& find_pass(std::string_view name);
 
+bool has_option(const PassRow& row, std::string_view name);
+
 // Fills in defaults and checks names, types, choices and ranges (an integer is accepted where a
 // float is wanted, 0 and 1 for a bool, a string for a list of one). Raises BadOption that lists the
 // valid options and the nearest.

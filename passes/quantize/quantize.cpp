@@ -8,13 +8,13 @@
 
 #include "core/data/open_dataset.h"
 #include "core/ir/constant_bytes.h"
-#include "core/onnx/onnx.h"
 #include "core/ops/infer.h"
 #include "core/runtime/first_non_finite.h"
 #include "core/runtime/same_outputs.h"
 #include "core/support/error.h"
 #include "passes/describe.h"
 #include "passes/quantize/scheme.h"
+#include "passes/quantize/size_guard.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -83,71 +83,6 @@ std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
 
 // Running a model takes about the memory of its weights once more.
 constexpr size_t kMostRun = size_t{256} << 20;
-
-// A file up to this size holds more text than weights, so it may grow: what quantization is for
-// there is the arithmetic.
-constexpr uint64_t kMostlyText = 4 << 10;
-
-// Notes of the pass that quantized: what comes of it is told there.
-std::vector<std::string>& quantizer_notes(ProvenResult& result) {
-  auto report = std::ranges::find_if(
-      result.passes, [](const PassReport& passed) { return passed.pass.starts_with("quantize-"); });
-  if (report == result.passes.end()) report = std::prev(result.passes.end());
-  return report->result.notes;
-}
-
-bool has_option(const PassRow& row, const std::string& name) {
-  return std::ranges::any_of(row.options,
-                             [&](const OptionSpec& spec) { return spec.name == name; });
-}
-
-// The recipe's quantize-static without activations; none where it has no such step.
-std::optional<Recipe> weights_alone(const Recipe& recipe) {
-  for (const Step& step : recipe.steps) {
-    if (step.pass != "quantize-static") continue;
-    Step weights = {"quantize-weights", step.options};
-    std::erase_if(weights.options, [&](const auto& option) {
-      return !has_option(find_pass(weights.pass), option.first);
-    });
-    return Recipe{{weights, {"drop-dead-code", {}}, {"drop-notes", {}}}};
-  }
-  return std::nullopt;
-}
-
-// A quantized file is never larger than it was, but for tiny ones: where it would be, weights alone
-// are quantized, and where that is no smaller either, nothing is.
-void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       const Recipe& recipe, const PassContext& context, ProvenResult& result) {
-  const uint64_t before = serialized_size(original), after = serialized_size(model);
-  if (after <= before || result.passes.empty()) return;
-  const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
-  if (after <= kMostlyText) {
-    quantizer_notes(result).push_back(
-        fmt::format("the file takes {}: below {} KB most of it is text", sizes, kMostlyText >> 10));
-    return;
-  }
-  // What became larger may be a newer opset alone.
-  const bool quantized = std::ranges::any_of(result.passes, [](const PassReport& report) {
-    return report.result.changed && report.result.counts.contains("weights quantized");
-  });
-  const std::optional<Recipe> other = quantized ? weights_alone(recipe) : std::nullopt;
-  if (other) {
-    model = simplified.clone();
-    PassContext without_data = context;  // it has been read
-    without_data.calibration = nullptr;
-    std::vector<PassReport> reports = run_recipe(model, *other, without_data);
-    if (serialized_size(model) <= before) {
-      quantizer_notes(result).push_back("with its activations quantized, the model would take " +
-                                        sizes + ": its weights alone are");
-      std::ranges::move(reports, std::back_inserter(result.passes));
-      return;
-    }
-  }
-  model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
-  if (!quantized) return;
-  quantizer_notes(result).push_back("quantized, the model would take " + sizes +
-                                    ": it stays in float");
-}
 
 // The scheme of quantize-static; none where the recipe has no such pass.
 std::optional<Scheme> static_scheme(const Recipe& recipe) {

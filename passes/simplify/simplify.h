@@ -12,6 +12,7 @@
 
 namespace dwindle::passes {
 
+std::unique_ptr<Pass> make_capture_loop_invariants(const Options& options);
 std::unique_ptr<Pass> make_inline_functions(const Options& options);
 std::unique_ptr<Pass> make_drop_weight_inputs(const Options& options);
 std::unique_ptr<Pass> make_infer_shapes(const Options& options);

@@ -462,3 +462,41 @@ def test_noise_that_a_model_draws_is_no_noise_of_rounding():
     np.testing.assert_array_equal(whole.run({"x": x})["y"], whole.run({"x": x})["y"])
     for data, options in ((x, {}), (None, {"activations": "none"})):
         assert dwindle.quantize(model, data, **options).quality["outputs"][0]["sqnr_db"] > 30
+
+
+def test_weights_that_a_loop_carries_along_are_quantized():
+    size = 96
+    value = helper.make_tensor_value_info
+    square = [size, size]
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "weights"], ["product"], "layer"),
+            helper.make_node("Tanh", ["product"], ["next"]),
+            helper.make_node("Identity", ["weights"], ["same"]),
+            helper.make_node("Identity", ["going"], ["on"]),
+        ],
+        "body",
+        [
+            value("turn", TensorProto.INT64, []),
+            value("going", TensorProto.BOOL, []),
+            value("state", TensorProto.FLOAT, ["n", size]),
+            value("weights", TensorProto.FLOAT, square),
+        ],
+        [
+            value("on", TensorProto.BOOL, []),
+            value("next", TensorProto.FLOAT, ["n", size]),
+            value("same", TensorProto.FLOAT, square),
+        ],
+    )
+    loop = helper.make_node("Loop", ["turns", "", "x", "w"], ["y", "last"], "loop", body=body)
+    weights = {
+        "w": RNG.normal(size=square).astype(np.float32) / np.sqrt(np.float32(size)),
+        "turns": np.array(4, np.int64),
+    }
+    sides = [("x", TensorProto.FLOAT, ["n", size])], [("y", TensorProto.FLOAT, ["n", size])]
+    model = build([loop], weights, *sides)
+    feeds = [{"x": RNG.normal(size=(3, size)).astype(np.float32)} for _ in range(8)]
+    for data, options in ((feeds, {}), (None, {"activations": "none"})):
+        small = dwindle.quantize(model, data, **options).to_bytes()
+        assert len(small) < len(model.SerializeToString()) / 3
+        assert sqnr(model, small, feeds) > 25

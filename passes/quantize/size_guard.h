@@ -1,0 +1,22 @@
+// A quantized file is never larger than the float one, but for tiny ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "passes/quantize/quantize.h"
+
+namespace dwindle::passes {
+
+// Where the file of `model`, made of `original` by `recipe`, would be larger: makes it what the
+// recipe makes of the weights alone, and where that is no smaller either, `simplified` (the model
+// just before it was quantized) or `original`. `result` gets a note of it, and the reports of the
+// passes that were run. Files up to 4 KB, mostly text, may grow, with a note.
+void undo_where_larger(Model& model, const Model& simplified, const Model& original,
+                       const Recipe& recipe, const PassContext& context, ProvenResult& result);
+
+// Notes of the pass that quantized (of the last one, where none did): what comes of it is told
+// there. `result` has passes.
+std::vector<std::string>& quantizer_notes(ProvenResult& result);
+
+}  // namespace dwindle::passes
