@@ -16,11 +16,19 @@
 namespace dwindle {
 namespace {
 
+DType dtype_attribute(const Node& node, DType otherwise) {
+  const int64_t dtype = node.int_attribute("dtype", static_cast<int64_t>(otherwise));
+  if (dtype < 0 || dtype > INT32_MAX || !is_known_dtype(static_cast<int32_t>(dtype))) {
+    throw BadModel(node.op_type + " node '" + node.name + "': dtype is not known");
+  }
+  return static_cast<DType>(dtype);
+}
+
 bool is_like(const Node& node) { return node.op_type.ends_with("Like"); }
 
 DType drawn_dtype(const Node& node, DType like) {
   const DType otherwise = is_like(node) ? like : DType::kFloat;
-  return static_cast<DType>(node.int_attribute("dtype", static_cast<int64_t>(otherwise)));
+  return dtype_attribute(node, otherwise);
 }
 
 std::optional<Dims> drawn_shape(const Node& node) { return node.ints_attribute("shape"); }
@@ -80,15 +88,12 @@ Kernel random_kernel(const Node&, int) {
 }
 
 void infer_bernoulli(InferContext& c) {
-  const auto dtype = c.node().int_attribute("dtype", static_cast<int64_t>(c.dtype(0)));
-  c.set_output(0, static_cast<DType>(dtype), c.shape(0));
+  c.set_output(0, dtype_attribute(c.node(), c.dtype(0)), c.shape(0));
 }
 
 void infer_multinomial(InferContext& c) {
-  const auto dtype = c.node().int_attribute("dtype", static_cast<int64_t>(DType::kInt32));
   const Dim batch = c.shape(0) && c.shape(0)->size() == 2 ? c.shape(0)->front() : Dim();
-  c.set_output(0, static_cast<DType>(dtype),
-               Shape{batch, c.node().int_attribute("sample_size", 1)});
+  c.set_output(0, dtype_attribute(c.node(), DType::kInt32), Shape{batch, Dim()});
 }
 
 constexpr OpRow row(std::string_view type, int since, InferFunction infer, KernelFactory kernel) {

@@ -73,7 +73,7 @@ void GraphPlan::fuse_conv(Step& conv) {
   if (bounds) {
     neighbours.bounds = *bounds;
     behind.push_back(next);
-  } else if (made->type.dtype == DType::kFloat) {  // halves are rounded in between
+  } else if (made != nullptr && made->type.dtype == DType::kFloat) {  // halves: rounded in between
     if (next != nullptr) neighbours.activation = activation_of(*next->node, opset(*next));
     if (neighbours.activation) {
       behind.push_back(next);
@@ -95,7 +95,7 @@ void GraphPlan::fuse_round_trip(Step& quantize) {
 }
 
 GraphPlan::Step* GraphPlan::gate_product(const Step& gate) {
-  Step* product = only_reader(gate.node->output());
+  Step* product = gate.node->input(0) == nullptr ? nullptr : only_reader(gate.node->output());
   if (product == nullptr || !product->node->is("Mul") || gate.constant) return nullptr;
   const size_t other = product->node->input(0) == gate.node->output() ? 1 : 0;
   return product->node->input(other) == gate.node->input(0) ? product : nullptr;

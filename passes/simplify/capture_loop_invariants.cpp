@@ -23,8 +23,10 @@ constexpr size_t kInputsBefore = 2, kOutputsBefore = 1;
 
 // What `value` is a copy of, in its graph.
 const Value* behind_identities(const Value* value) {
-  while (value->producer() != nullptr && value->producer()->is("Identity")) {
-    value = value->producer()->input(0);
+  const Node* made = value->producer();
+  while (made != nullptr && made->is("Identity") && made->input(0) != nullptr) {
+    value = made->input(0);
+    made = value->producer();
   }
   return value;
 }

@@ -1,13 +1,15 @@
 // Convolution of 1 to 3 spatial dimensions, N C [D] [H] W, float32, with groups, strides, dilations
 // and any padding; bias and clamp fused.
 //
-//   sum = bias[o] + sum over (c, tap) of w[o, c, tap] * x[n, c, out * stride + tap * dilation -
-//   pad] y[n, o, out] = f(clamp(sum * scale[o] + shift[o]))
+//   sum = bias[o] + sum over (c, tap) of
+//                   w[o, c, tap] * x[n, c, out * stride + tap * dilation - pad]
+//
+//   y[n, o, out] = f(clamp(sum * scale[o] + shift[o]))
 //
 // over the input channels c of o's group, where x counts as 0 outside and f is an activation
-// function, if any. Built on gemm_f32, to which
-// a 1x1 convolution gives the input as it is and any other shows it through an implicit im2col, and
-// on depthwise_f32. Every element starts from the bias and takes one fused multiply-add per (c,
+// function, if any. Built on depthwise_f32 and on gemm_f32: to that a 1x1 convolution gives the
+// input as it is, one of few filters the padded input where it lies, and any other shows it through
+// an implicit im2col. Every element starts from the bias and takes one fused multiply-add per (c,
 // tap) in row-major order of w, so the result does not depend on the path, the instruction set or
 // the number of threads.
 #pragma once

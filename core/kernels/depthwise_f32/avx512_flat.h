@@ -47,7 +47,8 @@ struct FlatPlane {
   static bool fits(const DepthwiseF32Params& p) {
     const DepthwiseF32Geometry& g = p.geometry;
     return g.stride_h == 1 && g.stride_w == 1 && g.in_w == g.out_w && g.in_w <= kMaxFlatWidth &&
-           g.kernel_w <= kMaxFlatTaps && g.pad_left <= kLanes && p.strip_rows == g.out_h;
+           g.kernel_w <= kMaxFlatTaps && g.pad_top >= 0 && g.pad_left >= 0 &&
+           g.pad_left <= kLanes && p.strip_rows == g.out_h;
   }
 
   int64_t width, lanes;            // of a row, and of the whole rows in a vector

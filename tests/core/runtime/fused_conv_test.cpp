@@ -89,6 +89,23 @@ TEST(FusedConv, OtherReadersGetTheConvolution) {
   EXPECT_TRUE(run_watching(handed_out, {}).outputs.at("conv").identical(seen.at("conv")));
 }
 
+// Models may leave out what nobody reads; none of them may bring a plan down.
+TEST(FusedConv, OutputsAndInputsMayBeOmitted) {
+  const Model no_output = make_model([](GraphBuilder& b) {
+    Value* x = b.input("x", {1, 2, 5, 5});
+    b.nodes({""}, "Conv", {x, b.ramp("w", {2, 2, 3, 3})});
+    b.nodes({""}, "Sigmoid", {x});
+    b.output(b.node("y", "Neg", {x}));
+  });
+  EXPECT_EQ(run_watching(no_output, {}).outputs.size(), 1u);
+  const Model no_input = make_model([](GraphBuilder& b) {
+    b.input("x", {1, 2, 5, 5});
+    Value* gate = b.node("gate", "Sigmoid", {nullptr});
+    b.output(b.node("y", "Mul", {gate, nullptr}));
+  });
+  EXPECT_THROW(run_watching(no_input, {}), BadModel);
+}
+
 TEST(FusedConv, BoundsAreConstantFloats) {
   const Model model = make_model([](GraphBuilder& b) {
     Value* x = b.input("x", {1});
