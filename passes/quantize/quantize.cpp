@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <iterator>
 
 #include "core/data/open_dataset.h"
 #include "core/ir/constant_bytes.h"
@@ -73,10 +74,10 @@ class KeepingDataset : public Dataset {
   std::exception_ptr error_;
 };
 
-// The recipe up to the first pass that needs data, and from it on.
-std::pair<Recipe, Recipe> split_at_calibration(const Recipe& recipe) {
+// The recipe up to the first pass that quantizes or needs data, and from it on.
+std::pair<Recipe, Recipe> split_at_quantization(const Recipe& recipe) {
   const auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
-    return find_pass(step.pass).needs_calibration;
+    return step.pass.starts_with("quantize-") || find_pass(step.pass).needs_calibration;
   });
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
 }
@@ -174,6 +175,19 @@ void require_share(double max_drop) {
   throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
 }
 
+// Runs the recipe, and takes back what would make the file larger. Returns the model as it is just
+// before it is quantized: what its quantized values are compared with.
+Model run_guarded(Model& model, const Recipe& recipe, bool with_classes, PassContext& context,
+                  ProvenResult& result) {
+  const auto [before, after] = split_at_quantization(recipe);
+  result.passes = run_recipe(model, before, context);
+  Model simplified = model.clone();
+  if (with_classes) require_classes(simplified);
+  std::ranges::move(run_recipe(model, after, context), std::back_inserter(result.passes));
+  undo_where_larger(model, simplified, *context.original, recipe, context, result);
+  return simplified;
+}
+
 ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, DataUse use,
                            const ProofOptions& options, Progress* progress,
                            const MakeExecutor& executors) {
@@ -185,21 +199,15 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
   KeepingDataset keeping(data, options.samples);
   PassContext context{use == DataUse::kProve ? nullptr : &keeping, progress, &original,
                       options.scratch, executors};
-  // The model as it is just before data comes in is what its quantized values are compared with.
-  const auto [before, after] = split_at_calibration(recipe);
   ProvenResult result;
-  result.passes = run_recipe(model, before, context);
-  const Model simplified = model.clone();
-  if (options.max_drop) require_classes(simplified);
-  try {
-    for (PassReport& report : run_recipe(model, after, context)) {
-      result.passes.push_back(std::move(report));
+  const Model simplified = [&] {
+    try {
+      return run_guarded(model, recipe, options.max_drop.has_value(), context, result);
+    } catch (...) {
+      if (keeping.error()) std::rethrow_exception(keeping.error());
+      throw;
     }
-  } catch (...) {
-    if (keeping.error()) std::rethrow_exception(keeping.error());
-    throw;
-  }
-  undo_where_larger(model, simplified, original, recipe, context, result);
+  }();
   // Where no pass has asked for data, the proof does: for all that was made for it, else for one.
   if (keeping.kept().empty()) {
     while (keeping.next() && use == DataUse::kProve) {
@@ -326,7 +334,7 @@ ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOpt
   }
   const Model original = model.clone();
   PassContext context{nullptr, progress, &original, options.scratch, executors};
-  result.passes = run_recipe(model, recipe, context);
+  run_guarded(model, recipe, /*with_classes=*/false, context, result);
   return result;
 }
 

@@ -103,6 +103,10 @@ std::vector<OptionSpec> weight_option_specs() {
        true,
        "give back through biases what rounding weights takes off means, where data tells",
        {}},
+      {"may-grow",
+       false,
+       "quantize even where the file becomes larger, for devices that compute in integers only",
+       {}},
   };
 }
 

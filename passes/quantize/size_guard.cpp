@@ -12,9 +12,12 @@
 namespace dwindle::passes {
 namespace {
 
-// A file up to this size holds more text than weights, so it may grow: what quantization is for
-// there is the arithmetic.
-constexpr uint64_t kMostlyText = 4 << 10;
+bool may_grow(const Recipe& recipe) {
+  return std::ranges::any_of(recipe.steps, [](const Step& step) {
+    const PassRow& row = find_pass(step.pass);
+    return has_option(row, "may-grow") && complete_options(row, step.options).get<bool>("may-grow");
+  });
+}
 
 // The recipe's quantize-static without activations; none where it has no such step.
 std::optional<Recipe> weights_alone(const Recipe& recipe) {
@@ -36,9 +39,8 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
   const uint64_t before = serialized_size(original), after = serialized_size(model);
   if (after <= before || result.passes.empty()) return;
   const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
-  if (after <= kMostlyText) {
-    quantizer_notes(result).push_back(
-        fmt::format("the file takes {}: below {} KB most of it is text", sizes, kMostlyText >> 10));
+  if (may_grow(recipe)) {
+    quantizer_notes(result).push_back("the file takes " + sizes);
     return;
   }
   // What became larger may be a newer opset alone.
@@ -61,7 +63,7 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
   model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
   if (!quantized) return;
   quantizer_notes(result).push_back("quantized, the model would take " + sizes +
-                                    ": it stays in float");
+                                    ": it stays in float (may-grow takes it nevertheless)");
 }
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {

@@ -1,4 +1,4 @@
-// A quantized file is never larger than the float one, but for tiny ones.
+// A quantized file is never larger than the float one, unless that was asked for.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace dwindle::passes {
 // Where the file of `model`, made of `original` by `recipe`, would be larger: makes it what the
 // recipe makes of the weights alone, and where that is no smaller either, `simplified` (the model
 // just before it was quantized) or `original`. `result` gets a note of it, and the reports of the
-// passes that were run. Files up to 4 KB, mostly text, may grow, with a note.
+// passes that were run. With the option may-grow, a note is all.
 void undo_where_larger(Model& model, const Model& simplified, const Model& original,
                        const Recipe& recipe, const PassContext& context, ProvenResult& result);
 

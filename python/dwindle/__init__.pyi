@@ -86,6 +86,7 @@ def quantize(
     reduce_range: bool = ...,
     calib_cache: str | PathLike[str] = ...,
     correct_bias: bool = ...,
+    may_grow: bool = ...,
     min_sqnr: float = ...,
     min_output_sqnr: float = ...,
     op_types: str | Sequence[str] = ...,

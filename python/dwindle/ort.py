@@ -99,6 +99,7 @@ _READ = (
     "CalibPercentile",
     "CalibStridedMinMax",
     "CalibTensorRangeSymmetric",
+    "MayGrow",
     "TensorQuantOverrides",
     "UseQDQContribOps",
 )
@@ -230,7 +231,9 @@ def quantize_static(
     names of nodes are those of `model_input`. Writes `model_output` and returns the Model, whose
     `report` and `quality` tell what was done and what it costs. Raises Unsupported for what cannot
     be made (QuantFormat.QOperator, float8, 16-bit weights, TensorQuantOverrides), BadOption where
-    names match nothing, and warns of what is not followed.
+    names match nothing, and warns of what is not followed. A key of extra_options of its own,
+    MayGrow, is the option may_grow of `dwindle.quantize`: without it, what would only make the file
+    larger stays in float.
     """
     extra = dict(extra_options or {})
     if _name(quant_format, QuantFormat, "quant_format") != "QDQ":
@@ -243,6 +246,7 @@ def quantize_static(
     _refuse_extra(extra)
     options = _calibration(_name(calibrate_method, CalibrationMethod, "calibrate_method"), extra)
     options |= _types(activation_type, weight_type, per_channel, reduce_range, extra)
+    options["may_grow"] = bool(extra.get("MayGrow"))
     options["include"] = _literal(nodes_to_quantize)
     options["exclude"] = _literal(nodes_to_exclude)
     notes = list(_not_followed(weight_type, reduce_range, extra))

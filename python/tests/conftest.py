@@ -11,6 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+# Channels of the classifier: enough for its weights to outweigh the text of a quantized file.
+WIDTH = 24
+
 
 def make_classifier(batch="N", classes=4, seed=0):
     """Conv, BatchNormalization, Relu, pool, Gemm: `x` [batch,3,8,8] to `y` [batch,classes]."""
@@ -29,12 +32,12 @@ def make_classifier(batch="N", classes=4, seed=0):
         helper.make_node("Gemm", ["f", "g", "h"], ["y"], "gemm", transB=1),
     ]
     weights = [
-        weight("w", 6, 3, 3, 3),
-        weight("s", 6),
-        weight("b", 6),
-        weight("m", 6),
-        weight("v", 6, low=0.5),
-        weight("g", classes, 6),
+        weight("w", WIDTH, 3, 3, 3),
+        weight("s", WIDTH),
+        weight("b", WIDTH),
+        weight("m", WIDTH),
+        weight("v", WIDTH, low=0.5),
+        weight("g", classes, WIDTH),
         weight("h", classes),
     ]
     graph = helper.make_graph(
@@ -56,7 +59,7 @@ def make_indecisive():
     model = make_classifier(classes=50)
     rng = np.random.default_rng(1)
     values = {
-        "g": rng.standard_normal((1, 6)) + 1e-4 * rng.standard_normal((50, 6)),
+        "g": rng.standard_normal((1, WIDTH)) + 1e-4 * rng.standard_normal((50, WIDTH)),
         "h": np.zeros(50),
     }
     for weight in model.graph.initializer:

@@ -69,9 +69,9 @@ def test_inspect(dwindle_command, classifier_path):
     assert facts["producer"]["name"] == "tests"
     assert facts["inputs"] == [{"name": "x", "dtype": "float32", "shape": ["N", 3, 8, 8]}]
     assert facts["ops"]["Conv"] == 1 and facts["nodes"] == 6
-    assert facts["parameters"] == 6 * 3 * 9 + 4 * 6 + 4 * 6 + 4
+    assert facts["parameters"] == 24 * 3 * 9 + 4 * 24 + 4 * 24 + 4
     assert facts["weight_bytes"] == {"float32": 4 * facts["parameters"]}
-    assert facts["macs"] == 6 * 8 * 8 * 3 * 9 + 6 * 4
+    assert facts["macs"] == 24 * 8 * 8 * 3 * 9 + 24 * 4
     assert facts["quantized"] is False
     assert facts["faults"] == []
 

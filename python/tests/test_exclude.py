@@ -51,12 +51,12 @@ def test_a_product_that_became_a_gemm_is_followed_through_its_bias():
         helper.make_node("MatMul", ["r", "v"], ["y"], "last"),
     ]
     arrays = {
-        "w": rng.standard_normal((8, 6)),
-        "b": rng.standard_normal(6),
-        "v": rng.standard_normal((6, 5)),
+        "w": rng.standard_normal((16, 32)),
+        "b": rng.standard_normal(32),
+        "v": rng.standard_normal((32, 24)),
     }
-    model = one_input_model(nodes, arrays, shape=("N", 8))
-    x = samples(8, shape=(8,))
+    model = one_input_model(nodes, arrays, shape=("N", 16))
+    x = samples(8, shape=(16,))
     assert "w" not in initializers(dwindle.quantize(model, x))
     small = dwindle.quantize(model, x, exclude="product")
     assert "w" in initializers(small) and "v" not in initializers(small)
@@ -93,11 +93,11 @@ def test_calls_of_functions_and_their_bodies():
         helper.make_node("Layer", ["m", "v"], ["y"], "second", domain="acme"),
     ]
     rng = np.random.default_rng(0)
-    arrays = {"w": rng.standard_normal((4, 3, 1, 1)), "v": rng.standard_normal((4, 4, 1, 1))}
+    arrays = {"w": rng.standard_normal((16, 3, 3, 3)), "v": rng.standard_normal((16, 16, 3, 3))}
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("acme", 1)]
     model = one_input_model(nodes, arrays, functions=[function], opsets=opsets)
     model.graph.output[0].CopyFrom(
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4, 8, 8])
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 16, 4, 4])
     )
     x = samples(4)
     found = {
@@ -151,8 +151,8 @@ def test_a_normalization_in_front_went_into_the_layer_behind():
         helper.make_node("BatchNormalization", ["r", "s", "b", "m", "k"], ["n"], "norm"),
         helper.make_node("Conv", ["n", "v"], ["y"], "second"),
     ]
-    arrays = {"w": rng.standard_normal((4, 3, 1, 1)), "v": rng.standard_normal((2, 4, 1, 1))}
-    arrays.update({name: rng.uniform(0.5, 1, 4) for name in "sbmk"})
+    arrays = {"w": rng.standard_normal((16, 3, 3, 3)), "v": rng.standard_normal((8, 16, 3, 3))}
+    arrays.update({name: rng.uniform(0.5, 1, 16) for name in "sbmk"})
     model = one_input_model(nodes, arrays)
     small = dwindle.quantize(model, samples(4), exclude="norm")
     assert {"w", "v"} & initializers(small) == {"v"}

@@ -143,18 +143,36 @@ def test_a_selection_of_nothing_is_told():
         assert any(note.startswith("nothing is quantized") for note in notes(small))
 
 
-def test_a_small_file_that_grows_is_told():
+def test_a_file_grows_only_where_it_may():
     model = model_of(
         [helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")],
         [value("x", ["N", 4])],
         [weights("w", 4, 4)],
     )
-    small = dwindle.quantize(model, [{"x": np.ones((1, 4), np.float32)}])
-    before, after = len(model.SerializeToString()), len(small.to_bytes())
-    assert after > before
-    assert f"the file takes {after} bytes, more than the {before} that it had" in " ".join(
-        notes(small)
+    feeds = [{"x": np.ones((1, 4), np.float32)}]
+    before = len(model.SerializeToString())
+    for options in ({}, {"activations": "none"}):
+        large = dwindle.quantize(model, feeds, may_grow=True, **options)
+        sizes = f"{len(large.to_bytes())} bytes, more than the {before} that it had"
+        assert f"the file takes {sizes}" in notes(large)
+        small = dwindle.quantize(model, feeds, **options)
+        assert len(small.to_bytes()) <= before
+        assert any(f"the model would take {sizes}: it stays in float" in n for n in notes(small))
+
+
+def test_a_file_that_cannot_be_run_grows_no_more_than_others():
+    model = model_of(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["h"], name="fc"),
+            helper.make_node("Unheard", ["h"], ["y"], domain="acme"),
+        ],
+        [value("x", ["N", 4])],
+        [weights("w", 4, 4)],
     )
+    model.opset_import.append(helper.make_opsetid("acme", 1))
+    small = dwindle.quantize(model, activations="none")
+    assert len(small.to_bytes()) <= len(model.SerializeToString())
+    assert any("it stays in float" in note for note in notes(small))
 
 
 def test_a_layer_whose_weights_lose_everything():

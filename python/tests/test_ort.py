@@ -1,5 +1,6 @@
 """quantize_static with ONNX Runtime's signature: the same script through both."""
 
+import copy
 import inspect
 import warnings
 
@@ -28,6 +29,7 @@ def reader_of(base, feeds):
 def script(tools, model, path, feeds, **arguments):
     """What a user writes; `tools` is what the import line names."""
     reader = reader_of(tools.CalibrationDataReader, feeds)
+    model = copy.deepcopy(model)  # the peer changes what it is given
     names = {"quant_format": tools.QuantFormat.QDQ, "activation_type": tools.QuantType.QUInt8}
     for key, value in arguments.items():
         kind = {"weight_type": "QuantType", "calibrate_method": "CalibrationMethod"}.get(key)
@@ -164,7 +166,7 @@ def test_per_channel_and_reduce_range(tmp_path):
     assert scale.ndim == 0
     assert np.abs(integers).max() > 64
     integers, scale = weights_of(ours(tmp_path, per_channel=True, reduce_range=True), "conv")
-    assert scale.shape == (6,)
+    assert scale.shape == (24,)
     assert np.abs(integers).max() <= 64
 
 
@@ -219,12 +221,19 @@ def test_names_are_no_globs(tmp_path):
 
 
 def test_matmul_counts_where_simplify_makes_a_gemm_of_it(tmp_path):
-    model = make_dense(8, 5)
-    feeds = [{"x": x} for x in samples(4, shape=(4, 8))]
+    model = make_dense(32, 24)
+    feeds = [{"x": x} for x in samples(4, shape=(4, 32))]
     small = ours(tmp_path, model, feeds, op_types_to_quantize="MatMul")
     assert "QuantizeLinear" in node_ops(small)
     small = ours(tmp_path, model, feeds, op_types_to_quantize=["Add"])
     assert "QuantizeLinear" not in node_ops(small)
+
+
+def test_what_would_only_grow_stays_in_float_unless_asked(tmp_path):
+    model, feeds = make_dense(4, 4), [{"x": x} for x in samples(4, shape=(4, 4))]
+    assert "QuantizeLinear" not in node_ops(ours(tmp_path, model, feeds))
+    small = ours(tmp_path, model, feeds, extra_options={"MayGrow": True})
+    assert "QuantizeLinear" in node_ops(small)
 
 
 def test_percentile_means_what_it_does_in_onnx_runtime(tmp_path):

@@ -66,7 +66,7 @@ def test_executor_and_simplify(seed):
 
 def quantized(model, seed, **options):
     feeds = [random_feeds(model, [seed, i], flag=i % 2 == 0) for i in range(4)]
-    return dwindle.quantize(dwindle.from_onnx(model), feeds, **options), feeds
+    return dwindle.quantize(dwindle.from_onnx(model), feeds, may_grow=True, **options), feeds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -114,7 +114,9 @@ def test_weights_alone(seed):
         {"weights": "int8"},
         {"weights": "int4", "block_size": 16},
     ):
-        small = dwindle.quantize(dwindle.from_onnx(model), activations="none", **options)
+        small = dwindle.quantize(
+            dwindle.from_onnx(model), activations="none", may_grow=True, **options
+        )
         feeds = random_feeds(model, seed)
         made = small.to_onnx()
         onnx.checker.check_model(made)
@@ -137,9 +139,8 @@ def test_same_bytes_whatever_the_threads_and_the_cpu(seed, dwindle_command, tmp_
         if isa:
             monkeypatch.setenv("DWINDLE_ISA", isa)
         out = tmp_path / "out.onnx"
-        result = dwindle_command(
-            "--threads", threads, "quantize", tmp_path / "m.onnx", out, "--calib", calib
-        )
+        quantize = ["quantize", tmp_path / "m.onnx", out, "--calib", calib, "--may-grow"]
+        result = dwindle_command("--threads", threads, *quantize)
         if "this CPU does not support it" in result.stderr:
             continue
         assert result.returncode == 0, result.stderr
