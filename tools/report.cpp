@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "core/onnx/onnx.h"
 #include "core/ops/facts.h"
@@ -24,6 +26,44 @@ uint64_t total(const std::map<std::string, uint64_t>& bytes) {
   uint64_t sum = 0;
   for (const auto& [dtype, count] : bytes) sum += count;
   return sum;
+}
+
+// A note, and what others name where they differ from it in the first quoted name alone.
+struct Alike {
+  std::string note;
+  std::vector<std::string> others;
+};
+
+std::vector<Alike> fold(const std::vector<std::string>& notes) {
+  std::vector<Alike> folded;
+  std::map<std::pair<std::string, std::string>, size_t> seen;  // text around the name: its place
+  for (const std::string& note : notes) {
+    const size_t open = note.find('\'');
+    const size_t close = open == std::string::npos ? open : note.find('\'', open + 1);
+    if (close == std::string::npos) {
+      folded.push_back({note, {}});
+      continue;
+    }
+    const auto [place, is_new] =
+        seen.try_emplace({note.substr(0, open), note.substr(close + 1)}, folded.size());
+    if (is_new) {
+      folded.push_back({note, {}});
+    } else {
+      folded[place->second].others.push_back(note.substr(open, close + 1 - open));
+    }
+  }
+  return folded;
+}
+
+// Three names show what others are; a deep model has hundreds.
+std::string more_of(const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  constexpr size_t kShown = 3;
+  std::string text = fmt::format(" (and {} more: ", names.size());
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  return text + (names.size() > kShown ? ", …)" : ")");
 }
 
 }  // namespace
@@ -105,8 +145,8 @@ void print_passes(const std::vector<passes::PassReport>& reports) {
     if (report.result.changed && (!counts.empty() || report.result.notes.empty())) {
       fmt::print("{}: {}\n", report.pass, counts.empty() ? "done" : counts);
     }
-    for (const std::string& note : report.result.notes) {
-      fmt::print("{}: note: {}\n", report.pass, note);
+    for (const Alike& alike : fold(report.result.notes)) {
+      fmt::print("{}: note: {}{}\n", report.pass, alike.note, more_of(alike.others));
     }
   }
 }

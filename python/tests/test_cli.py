@@ -18,7 +18,7 @@ from conftest import (
     make_indecisive,
     samples,
 )
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 DONE, FAILED, USAGE, BOUND_MISSED = 0, 1, 2, 3
 
@@ -381,3 +381,26 @@ def test_signals_end_an_endless_loop(tmp_path, number):
     assert error == "dwindle: error: interrupted\n"
     assert sorted(os.listdir(tmp_path)) == files
     assert (tmp_path / "out.onnx").read_bytes() == b"precious"
+
+
+def test_notes_that_differ_in_a_name_alone_are_told_together(dwindle_command, tmp_path):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h0"], "product")]
+    nodes += [helper.make_node("Erf", [f"h{i}"], [f"h{i + 1}"], f"erf_{i}") for i in range(5)]
+    nodes += [helper.make_node("MatMul", ["h5", "v"], ["y"], "last")]
+    rng = np.random.default_rng(0)
+    stored = [
+        numpy_helper.from_array(rng.standard_normal((32, 32)).astype(np.float32), name)
+        for name in "wv"
+    ]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 32]) for n in "xy")
+    graph = helper.make_graph(nodes, "g", [x], [y], stored)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+    np.savez(tmp_path / "d.npz", x=samples(8, shape=(32,)))
+    result = dwindle_command(
+        "quantize", tmp_path / "m.onnx", tmp_path / "o.onnx", "--calib", tmp_path / "d.npz"
+    )
+    assert result.returncode == 0, result.stderr
+    (told,) = [line for line in result.stdout.splitlines() if "float: Erf" in line]
+    assert told.startswith("quantize-static: note: float: Erf 'erf_0': ")
+    assert told.endswith(" (and 4 more: 'erf_1', 'erf_2', 'erf_3', …)")
