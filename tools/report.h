@@ -24,8 +24,8 @@ uint64_t file_bytes(const std::filesystem::path& path, const Model& model);
 void print_change(const Model& before, uint64_t bytes_before, const Model& after,
                   uint64_t bytes_after);
 
-// Prints what each pass that changed something did, and all notes: those that differ in a name alone
-// as one, with some of the names.
+// Prints what each pass that changed something did, and all notes: those that differ in a name
+// alone as one, with some of the names.
 void print_passes(const std::vector<passes::PassReport>& reports);
 
 // Raises IoError where a file cannot be made there; asked before long work starts.
