@@ -92,6 +92,7 @@ const std::vector<PassRow>& rows() {
       expand_attention_row(),
       raise_opset_row(),
       widen_halves_row(),
+      widen_resize_axes_row(),
   };
   return rows;
 }

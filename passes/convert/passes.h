@@ -13,5 +13,6 @@ inline constexpr int64_t kNewestOpset = 28;
 PassRow expand_attention_row();
 PassRow raise_opset_row();
 PassRow widen_halves_row();
+PassRow widen_resize_axes_row();
 
 }  // namespace dwindle::passes

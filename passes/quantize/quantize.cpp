@@ -289,6 +289,7 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
     recipe.steps.push_back(std::move(step));
     // Halves become float32 before batch normalization and the like are folded.
     if (inlines) recipe.steps.push_back({"widen-halves", {}});
+    if (inlines && !weights_only) recipe.steps.push_back({"widen-resize-axes", {}});
   }
   recipe.steps.push_back(
       {"raise-opset", {{"opset", scheme.least_versions().opset}}, /*implied=*/true});

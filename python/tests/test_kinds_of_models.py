@@ -389,3 +389,27 @@ def test_weights_that_a_loop_carries_along_are_quantized():
         small = dwindle.quantize(model, data, **options).to_bytes()
         assert len(small) < len(model.SerializeToString()) / 3
         assert sqnr(model, small, feeds) > 25
+
+
+@pytest.mark.parametrize(
+    ("numbers", "batch"),
+    [(np.float32([2, 2]), "N"), (np.int64([12, 12]), "N"), (np.int64([9, 7]), 1)],
+)
+def test_a_resize_of_some_axes_between_layers(numbers, batch):
+    """ONNX Runtime, which moves channels to the end there, takes its numbers for those of all axes."""
+    inputs = ["h", "", "numbers"] if numbers.dtype == np.float32 else ["h", "", "", "numbers"]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], "down"),
+        helper.make_node("Resize", inputs, ["r"], "up", axes=[2, 3]),
+        helper.make_node("Conv", ["r", "v"], ["y"], "last"),
+    ]
+    constants = {
+        "w": RNG.normal(size=(32, 16, 3, 3)).astype(np.float32),
+        "v": RNG.normal(size=(16, 32, 3, 3)).astype(np.float32),
+        "numbers": numbers,
+    }
+    sides = [("x", TensorProto.FLOAT, [batch, 16, 8, 8])], [("y", TensorProto.FLOAT, None)]
+    model = build(nodes, constants, *sides, opset=18)
+    feeds = [{"x": RNG.normal(size=(1, 16, 8, 8)).astype(np.float32)} for _ in range(4)]
+    small = dwindle.quantize(model, feeds)
+    assert sqnr(model, small.to_bytes(), feeds) > 25
