@@ -142,8 +142,18 @@ bool has_no_number(const Quality& quality) {
   return std::ranges::any_of(quality.outputs, is_no_number);
 }
 
+// What no rounding of weights leaves, in dB.
+constexpr double kBeyondRounding = 90;
+
+bool is_float_output(const Model& model, const std::string& name) {
+  return std::ranges::any_of(model.graph->outputs(), [&](const Value* output) {
+    return output->name() == name && output->type.dtype == DType::kFloat;
+  });
+}
+
 // Says of outputs what no comparison could tell.
-void tell_uncompared(const Quality& quality, ProvenResult& result) {
+void tell_uncompared(const Quality& quality, const Model& model, ProvenResult& result) {
+  const bool rounded = quantized_weights(result);
   for (const OutputAgreement& output : quality.outputs) {
     if (result.passes.empty()) return;
     const std::string name = "output '" + output.output + "' ";
@@ -152,6 +162,12 @@ void tell_uncompared(const Quality& quality, ProvenResult& result) {
           "{}has another shape than the float model's in {} of {} runs: its size depends "
           "on the data, and it counts only where both are alike",
           name, output.unlike, output.feeds));
+    }
+    if (rounded && quality.random && output.sqnr_db > kBeyondRounding &&
+        is_float_output(model, output.output)) {
+      quantizer_notes(result).push_back(
+          name + "loses next to nothing on random inputs, which saturate it or do not reach what "
+                 "was rounded: only calibration data can tell what it loses");
     }
     if (output.nans > 0) {
       quantizer_notes(result).push_back(fmt::format(
@@ -224,7 +240,7 @@ ProvenResult run_and_prove(Model& model, const Recipe& recipe, Dataset& data, Da
     return result;
   }
   require_numbers(*result.quality, original, keeping.kept(), executors);
-  tell_uncompared(*result.quality, result);
+  tell_uncompared(*result.quality, original, result);
   tell_noisy_outputs(*result.quality, recipe, result);
   if (!options.max_drop) return result;
   keeping.rewind();

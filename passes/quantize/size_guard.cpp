@@ -44,9 +44,7 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
     return;
   }
   // What became larger may be a newer opset alone.
-  const bool quantized = std::ranges::any_of(result.passes, [](const PassReport& report) {
-    return report.result.changed && report.result.counts.contains("weights quantized");
-  });
+  const bool quantized = quantized_weights(result);
   const std::optional<Recipe> other = quantized ? weights_alone(recipe) : std::nullopt;
   if (other) {
     model = simplified.clone();
@@ -64,6 +62,12 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
   if (!quantized) return;
   quantizer_notes(result).push_back("quantized, the model would take " + sizes +
                                     ": it stays in float (may-grow takes it nevertheless)");
+}
+
+bool quantized_weights(const ProvenResult& result) {
+  return std::ranges::any_of(result.passes, [](const PassReport& report) {
+    return report.result.changed && report.result.counts.contains("weights quantized");
+  });
 }
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {

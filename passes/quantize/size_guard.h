@@ -19,4 +19,7 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
 // there. `result` has passes.
 std::vector<std::string>& quantizer_notes(ProvenResult& result);
 
+// Whether a pass has quantized any.
+bool quantized_weights(const ProvenResult& result);
+
 }  // namespace dwindle::passes

@@ -253,3 +253,20 @@ def test_an_opset_of_the_future_is_told():
 def test_a_model_of_no_samples_is_what_is_wrong():
     with pytest.raises(dwindle.BadModel, match="input 'x' of the model .* has no elements"):
         dwindle.quantize(product(batch=0), np.zeros((8, 64), np.float32))
+
+
+def test_a_score_on_random_inputs_that_says_nothing():
+    """Numbers this large make one class certain, whatever is rounded."""
+    certain = numpy_helper.from_array(1000 * RNG.standard_normal((64, 64)).astype(np.float32), "w")
+    model = model_of(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["p"], name="product"),
+            helper.make_node("Softmax", ["p"], ["y"], name="classes"),
+        ],
+        [value("x", ["N", 64])],
+        [certain],
+    )
+    small = dwindle.quantize(model, activations="none")
+    assert any("only calibration data can tell what it loses" in note for note in notes(small))
+    sound = dwindle.quantize(product(), activations="none")
+    assert not any("calibration data can tell" in note for note in notes(sound))
