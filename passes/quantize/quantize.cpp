@@ -166,8 +166,9 @@ void tell_uncompared(const Quality& quality, const Model& model, ProvenResult& r
     if (rounded && quality.random && output.sqnr_db > kBeyondRounding &&
         is_float_output(model, output.output)) {
       quantizer_notes(result).push_back(
-          name + "loses next to nothing on random inputs, which saturate it or do not reach what "
-                 "was rounded: only calibration data can tell what it loses");
+          name +
+          "loses next to nothing on random inputs, which saturate it or do not reach what "
+          "was rounded: only calibration data can tell what it loses");
     }
     if (output.nans > 0) {
       quantizer_notes(result).push_back(fmt::format(
