@@ -44,7 +44,8 @@ const std::vector<PassRow>& rows() {
          {.least = 0}},
         {"growth-cap",
          0.25,
-         "the same as a share of what the constants take, where that is more than 64 KB",
+         "the same as a share of what the constants take, where that is more than 16 KB; beyond "
+         "it, tables stay computed",
          {},
          {.least = 0}}},
        make_fold_constants},

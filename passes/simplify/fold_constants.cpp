@@ -10,10 +10,11 @@
 //   - an If with a known condition gives way to its branch.
 //
 // Does nothing for random ops, for nodes whose kernel refuses, for what would add more bytes than
-// `size-cap`, or more than the share `growth-cap` of what the constants take, in all, for the
-// decoding of compressed weights (DequantizeLinear, and Cast of more than a few elements to a wider
-// type), and for the Transpose of a matrix that others read as it is: tied weights would be stored
-// twice.
+// `size-cap`, for the decoding of compressed weights (DequantizeLinear, and Cast of more than a few
+// elements to a wider type), and for the Transpose of a matrix that others read as it is: tied
+// weights would be stored twice. Where all that is left would make the constants larger by more
+// than the share `growth-cap`, tables stay computed, and only what is small is folded: a budget
+// that runs out on the way to a table would leave behind what the table is made of.
 #include <algorithm>
 #include <set>
 #include <unordered_map>
@@ -34,11 +35,15 @@ constexpr int64_t kSmallConstant = 64;
 // Bytes of a matrix that are not worth a node to turn them.
 constexpr size_t kMostTwice = 1 << 12;
 // Bytes that folding may add however small the model is.
-constexpr double kAlwaysAllowed = 64 << 10;
+constexpr double kAlwaysAllowed = 16 << 10;
+// Bytes that the folding of one node may add where tables stay computed.
+constexpr int64_t kSmallTable = 1 << 10;
 
 class Folding {
  public:
-  Folding(Model& model, int64_t size_cap) : model_(model), inference_(model), budget_(size_cap) {}
+  // Adds at most `budget` bytes, of which `a_node` at one node.
+  Folding(Model& model, int64_t budget, int64_t a_node)
+      : model_(model), inference_(model), budget_(budget), a_node_(a_node) {}
 
   PassResult run() {
     sweep(*model_.graph);
@@ -190,14 +195,14 @@ class Folding {
     }
     std::optional<std::vector<Tensor>> outputs;
     try {
-      if (known_size(node) + growth > budget_) return false;
+      if (known_size(node) + growth > most()) return false;
       outputs = run_node(node, opset_or_zero(model_, node), inputs);
     } catch (const Error&) {
       return false;  // the node may never run
     }
     if (!outputs) return false;
     for (const Tensor& output : *outputs) growth += static_cast<int64_t>(output.nbytes());
-    if (growth > budget_) return false;
+    if (growth > most()) return false;
     bool any = false;
     for (size_t i = 0; i < outputs->size(); ++i) {
       Value* output = node.output(i);
@@ -209,6 +214,8 @@ class Folding {
     note_replaced(node);
     return true;
   }
+
+  int64_t most() const { return std::min(budget_, a_node_); }
 
   // Bytes that inference says the outputs take: what is too large is not even computed.
   static int64_t known_size(const Node& node) {
@@ -305,7 +312,7 @@ class Folding {
 
   Model& model_;
   ShapeInference inference_;
-  int64_t budget_;
+  int64_t budget_, a_node_;
   std::vector<Node*> replaced_, with_graphs_;
   std::set<Value*> freed_;
   PassResult result_;
@@ -316,8 +323,15 @@ class FoldConstants : public Pass {
   FoldConstants(int64_t size_cap, double growth_cap)
       : size_cap_(size_cap), growth_cap_(growth_cap) {}
   PassResult run(Model& model, PassContext&) override {
-    const auto before = written_types(model);
-    PassResult result = Folding(model, budget(model)).run();
+    const size_t bytes = constant_bytes(model);
+    Model small = model.clone();
+    auto before = written_types(model);
+    PassResult result = Folding(model, size_cap_, size_cap_).run();
+    if (constant_bytes(model) > bytes + static_cast<size_t>(most_growth(bytes))) {
+      model = std::move(small);
+      before = written_types(model);
+      result = Folding(model, most_growth(bytes), kSmallTable).run();
+    }
     // What inference has found out goes into the file where a type is written at all.
     int64_t types = 0;
     for (const auto& [value, type] : written_types(model)) {
@@ -330,9 +344,8 @@ class FoldConstants : public Pass {
   }
 
  private:
-  int64_t budget(const Model& model) const {
-    const double share = growth_cap_ * static_cast<double>(constant_bytes(model));
-    const double most = std::max(share, kAlwaysAllowed);
+  int64_t most_growth(size_t bytes) const {
+    const double most = std::max(growth_cap_ * static_cast<double>(bytes), kAlwaysAllowed);
     return most < static_cast<double>(size_cap_) ? static_cast<int64_t>(most) : size_cap_;
   }
   static std::unordered_map<const Value*, ValueType> written_types(const Model& model) {

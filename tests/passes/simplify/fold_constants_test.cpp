@@ -116,6 +116,31 @@ TEST(FoldConstants, LeavesWhatWouldGrowTheModel) {
   EXPECT_EQ(ops_of(*run_checked(model, "fold-constants").graph), "Concat");
 }
 
+// `count` products of %x and a table of cosines, [64,32], which a column and a row make.
+Model tables(int count) {
+  return make_model([&](GraphBuilder& b) {
+    Value* x = b.input("x", {64, 32});
+    Value* column = b.constant("column", Tensor::allocate(DType::kInt64, {64, 1}));
+    Value* row = b.constant("row", Tensor::allocate(DType::kInt64, {1, 32}));
+    for (int i = 0; i < count; ++i) {
+      const std::string n = std::to_string(i);
+      Value* angle = b.node("whole" + n, "Mul", {column, row});
+      Value* real = b.node("real" + n, "Cast", {angle}, {{"to", int64_t{1}}});
+      Value* shifted = b.node("shifted" + n, "Add", {real, b.floats("shift" + n, {1}, {1.0f * i})});
+      b.output(b.node("y" + n, "Mul", {x, b.node("table" + n, "Cos", {shifted})}));
+    }
+  });
+}
+
+// What is made on the way may take more than what comes of it, and goes.
+TEST(FoldConstants, TablesAreFoldedWholeOrNotAtAll) {
+  EXPECT_EQ(ops_of(*run_checked(tables(1), "fold-constants").graph), "Mul");
+  EXPECT_EQ(ops_of(*run_checked(tables(2), "fold-constants").graph), "Mul Mul");
+  expect_untouched(tables(3), "fold-constants");
+  const Model all = run_checked(tables(3), "fold-constants", {{"growth-cap", 100.0}});
+  EXPECT_EQ(ops_of(*all.graph), "Mul Mul Mul");
+}
+
 TEST(FoldConstants, LeavesTheTransposeOfTiedWeights) {
   expect_untouched(make_model([](GraphBuilder& b) {
                      Value* x = b.input("x", {3}, DType::kInt64);
