@@ -59,6 +59,7 @@ class QuantizeStatic : public Pass {
     plan.symmetric = scheme_.observer.symmetric;
     if (!plan.placement.values.empty() || !plan.placement.weights.empty()) {
       require_opset(model, scheme_.least_versions());
+      require_kernels(model, context.original, scheme_);
       decide(model, plan, kept, context, result);
       report_islands(plan.placement, result);
       WeightNotes notes(scheme_.weights);

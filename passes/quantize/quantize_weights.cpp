@@ -45,6 +45,7 @@ class QuantizeWeights : public Pass {
       return result;
     }
     require_opset(model, scheme_.least_versions());
+    require_kernels(model, context.original, scheme_);
     // Data is not needed; where it is there, it tells what rounding takes off the means.
     Statistics statistics;
     if (context.calibration != nullptr && options_.get<bool>("correct-bias")) {

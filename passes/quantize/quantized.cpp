@@ -1,8 +1,11 @@
 #include "passes/quantize/quantized.h"
 
+#include <algorithm>
+
 #include "core/support/error.h"
 #include "passes/convert/passes.h"
 #include "passes/node_names.h"
+#include "passes/quantize/targets.h"
 
 namespace dwindle::passes {
 namespace {
@@ -45,6 +48,21 @@ void require_opset(const Model& model, LeastVersions least) {
   throw Unsupported("such weights and activations in a model of opset " +
                     std::to_string(model.opset()) + "; raise it to " + std::to_string(least.opset) +
                     " first (raise-opset)");
+}
+
+void require_kernels(const Model& model, const Model* original, const Scheme& scheme) {
+  const bool raised = original != nullptr && original->opset() < 22 && model.opset() >= 22;
+  if (!raised || scheme.target == nullptr) return;
+  const auto& lost = scheme.target->until_21;
+  for_each_graph(*model.graph, [&](Graph& graph) {
+    for (const Node* node : graph.nodes()) {
+      if (!node->domain.empty() || std::ranges::find(lost, node->op_type) == lost.end()) continue;
+      throw Unsupported("such weights need opset " + std::to_string(scheme.least_versions().opset) +
+                        ", for which target " + std::string(scheme.target->name) +
+                        " has no kernel of " + node->op_type + " ('" + handle(*node) +
+                        "'); weights of more bits need no more than 21");
+    }
+  });
 }
 
 void tell_unknown_opset(const Model& model, PassResult& result) {

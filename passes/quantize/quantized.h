@@ -22,6 +22,10 @@ void require_float(const Model& model);
 // Raises Unsupported where the model's opset cannot hold what a scheme writes.
 void require_opset(const Model& model, LeastVersions least);
 
+// Raises Unsupported where raising `original` (may be null) to the opset of the scheme left the
+// target without a kernel of an op.
+void require_kernels(const Model& model, const Model* original, const Scheme& scheme);
+
 // Notes it where the model is of an opset that came after the newest known one.
 void tell_unknown_opset(const Model& model, PassResult& result);
 

@@ -153,6 +153,7 @@ std::vector<OptionSpec> activation_option_specs() {
 Scheme read_weight_scheme(const Options& options) {
   Scheme scheme;
   const Target& target = find_target(options.get<std::string>("target"));
+  scheme.target = &target;
   scheme.activations = false;
   chosen(target, "activations", "none", {}, target.activations);
   read_weights(options, target, scheme);
@@ -163,6 +164,7 @@ Scheme read_weight_scheme(const Options& options) {
 Scheme read_static_scheme(const Options& options) {
   Scheme scheme;
   const Target& target = find_target(options.get<std::string>("target"));
+  scheme.target = &target;
   read_weights(options, target, scheme);
   ObserverOptions& observer = scheme.observer;
   const std::string& method = options.get<std::string>("calib-method");

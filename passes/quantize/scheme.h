@@ -15,7 +15,10 @@ struct LeastVersions {
   int64_t opset, ir;
 };
 
+struct Target;
+
 struct Scheme {
+  const Target* target = nullptr;
   bool activations = true;  // false: weights alone
   ObserverOptions observer;
   WeightOptions weights;

@@ -16,6 +16,11 @@ constexpr DType kS8 = DType::kInt8, kU8 = DType::kUint8, kS16 = DType::kInt16,
                 kU16 = DType::kUint16;
 constexpr DType kS4 = DType::kInt4, kS2 = DType::kInt2;
 
+// Of ONNX Runtime 1.31 on CPU: its kernels name the versions of the schema that they are for.
+const std::vector<std::string_view> kUntil21 = {
+    "GlobalLpPool",     "MaxRoiPool",    "Multinomial",       "RandomNormal",
+    "RandomNormalLike", "RandomUniform", "RandomUniformLike", "RoiAlign"};
+
 const std::vector<Target>& rows() {
   static const std::vector<Target> kTargets = {
       {"onnxruntime",
@@ -24,7 +29,10 @@ const std::vector<Target>& rows() {
        false,
        {kS8, kS4, kS2},
        true,
-       true},
+       true,
+       false,
+       true,
+       kUntil21},
       {"onnxruntime-avx2",
        "ONNX Runtime on x86 without VNNI",
        {kU8, kS8, kFloats},
@@ -32,14 +40,19 @@ const std::vector<Target>& rows() {
        {kS8, kS4, kS2},
        true,
        true,
-       true},
+       true,
+       true,
+       kUntil21},
       {"onnxruntime-arm",
        "ONNX Runtime on Arm",
        {kS8, kU8, kFloats},
        false,
        {kS8, kS4, kS2},
        true,
-       true},
+       true,
+       false,
+       true,
+       kUntil21},
       {"openvino", "OpenVINO on CPU", {kU8, kS8, kFloats}, false, {kS8, kS4}, true, true},
       {"tensorrt",
        "TensorRT: symmetric int8, biases in float",

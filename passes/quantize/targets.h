@@ -19,6 +19,8 @@ struct Target {
   bool blocks = false;             // or one a block
   bool reduce_range = false;       // its 16-bit sums saturate with weights of 8 bits
   bool integer_bias = true;        // reads biases as int32
+  // Ops of ai.onnx that it has kernels of for opsets up to 21 alone.
+  std::vector<std::string_view> until_21 = {};
 };
 
 std::vector<std::string> target_names();

@@ -1,8 +1,11 @@
 """Numbers out of the range of an option are refused, whichever way they come in."""
 
 import dwindle
+import numpy as np
 import pytest
 from conftest import make_classifier, samples
+from onnx import TensorProto, helper
+from small_models import build, run
 
 
 @pytest.mark.parametrize(
@@ -103,3 +106,19 @@ def test_options_of_activations_contradict_none(option):
 def test_a_no_that_contradicts_the_target(target, option):
     with pytest.raises(dwindle.BadOption, match=f"target {target} does not run"):
         dwindle.quantize(make_classifier(), samples(4), target=target, **{option: False})
+
+
+def test_kernels_that_a_target_has_of_older_opsets_alone():
+    """ONNX Runtime 1.31 refuses RoiAlign and its like from opset 22 on; int2 needs 25."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], "product"),
+        helper.make_node("GlobalLpPool", ["p"], ["y"], "norm"),
+    ]
+    constants = {"w": np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)}
+    sides = [("x", TensorProto.FLOAT, [1, 8, 64])], [("y", TensorProto.FLOAT, [1, 8, 1])]
+    model = build(nodes, constants, *sides)
+    options = {"activations": "none", "block_size": 16}
+    with pytest.raises(dwindle.Unsupported, match=r"opset 25.*GlobalLpPool \('norm'\)"):
+        dwindle.quantize(model, weights="int2", **options)
+    small = dwindle.quantize(model, weights="int4", **options)
+    run(small.to_bytes(), {"x": np.ones((1, 8, 64), np.float32)})
