@@ -1,4 +1,6 @@
 // Tensor to TensorProto, and the layout of the external-data file.
+#include <google/protobuf/io/coded_stream.h>
+
 #include <array>
 
 #include "core/onnx/encode.h"
@@ -13,6 +15,40 @@ constexpr size_t kLarge = 1024;
 constexpr size_t kPage = 4096;
 constexpr size_t kCacheLine = 64;
 constexpr size_t kPagedFrom = 64 * 1024;
+
+// Puts integers into a field of varints where that takes less than their bytes: shapes, axes and
+// indices are small numbers in 64 bits. (Protocol Buffers, "Encoding": seven bits a byte, negative
+// ones ten bytes.)
+template <typename T, typename Field>
+bool put_shorter(const Tensor& tensor, Field* field) {
+  const auto values = tensor.values<T>();
+  size_t bytes = 0;
+  for (const T value : values) {
+    bytes += google::protobuf::io::CodedOutputStream::VarintSize64(static_cast<uint64_t>(value));
+    if (bytes >= tensor.nbytes()) return false;
+  }
+  field->Assign(values.begin(), values.end());
+  return true;
+}
+
+bool put_shorter(const Tensor& tensor, proto::TensorProto& message) {
+  switch (tensor.dtype()) {
+    case DType::kInt64:
+      return put_shorter<int64_t>(tensor, message.mutable_int64_data());
+    case DType::kUint64:
+      return put_shorter<uint64_t>(tensor, message.mutable_uint64_data());
+    case DType::kUint32:
+      return put_shorter<uint32_t>(tensor, message.mutable_uint64_data());
+    case DType::kInt32:
+      return put_shorter<int32_t>(tensor, message.mutable_int32_data());
+    case DType::kInt16:
+      return put_shorter<int16_t>(tensor, message.mutable_int32_data());
+    case DType::kUint16:
+      return put_shorter<uint16_t>(tensor, message.mutable_int32_data());
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -51,7 +87,7 @@ bool TensorWriter::put_all_but_data(const Tensor& tensor, proto::TensorProto& me
     for (const std::string& value : tensor.string_values()) message.add_string_data(value);
     return false;
   }
-  if (!is_external(tensor)) return true;
+  if (!is_external(tensor)) return tensor.nbytes() == 0 || !put_shorter(tensor, message);
   const auto add = [&](const char* key, const std::string& value) {
     proto::StringStringEntryProto& entry = *message.add_external_data();
     entry.set_key(key);

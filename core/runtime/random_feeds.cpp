@@ -114,8 +114,8 @@ std::vector<FeedChoice> feed_choices(const Model& model, bool unknown_extents) {
   std::vector<FeedChoice> choices;
   // Small ones first; images need room for their strides, sound for its windows, and some models
   // take a batch of 1 only.
-  std::vector<std::pair<int64_t, int64_t>> extents = {{2, 16}, {1, 64},  {1, 224}, {2, 2},
-                                                      {1, 1},  {1, 512}, {1, 1024}};
+  std::vector<std::pair<int64_t, int64_t>> extents = {{2, 16}, {1, 64}, {1, 224}, {1, 32},
+                                                      {2, 2},  {1, 1},  {1, 512}, {1, 1024}};
   // Traced models hold extents of the example that they were traced with.
   const std::vector<int64_t> traced = extents_in_constants(model);
   for (int64_t extent : traced) {

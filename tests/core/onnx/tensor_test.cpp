@@ -4,6 +4,7 @@
 #include "core/onnx/onnx.h"
 #include "core/support/error.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/graph_builder.h"
 #include "tests/support/onnx_bytes.h"
 
 namespace dwindle {
@@ -145,6 +146,35 @@ TEST(TensorErrors, BoolsOfOtherBytesAreTrue) {
   EXPECT_EQ(bytes_of(w), std::string("\0\x01\x01", 3));
 }
 
+// Of varints and bytes the file has what is shorter, and both are the same numbers.
+TEST(TypedData, SmallIntegersAreWrittenAsVarints) {
+  const auto written = [](const Tensor& tensor) {
+    Model model;
+    model.opsets[""] = 17;
+    GraphBuilder b(*model.graph);
+    b.output(b.node("y", "Identity", {b.constant("w", tensor)}));
+    std::string file = serialize_model(model);
+    EXPECT_EQ(bytes_of(*parse(file).graph->find("w")->initializer()), bytes_of(tensor));
+    EXPECT_EQ(serialize_model(parse(file)), file);
+    return file;
+  };
+  const auto has = [](const std::string& file, const std::string& part) {
+    return file.find(part) != std::string::npos;
+  };
+  EXPECT_TRUE(has(written(Tensor::of<int64_t>({3}, std::vector<int64_t>{1, 64, 300})),
+                  std::string(":\x04\x01\x40\xac\x02")));
+  EXPECT_TRUE(has(written(Tensor::of<int64_t>({1}, std::vector<int64_t>{-1})),
+                  "J\x08" + std::string(8, '\xff')));
+  EXPECT_TRUE(has(written(Tensor::of<int32_t>({2}, std::vector<int32_t>{5, 1 << 20})),
+                  std::string("*\x04\x05\x80\x80\x40")));
+  EXPECT_TRUE(has(written(Tensor::of<int32_t>({1}, std::vector<int32_t>{1 << 30})), "J\x04"));
+  EXPECT_TRUE(
+      has(written(Tensor::of<uint64_t>({1}, std::vector<uint64_t>{7})), std::string("Z\x01\x07")));
+  EXPECT_TRUE(has(written(Tensor::of<uint16_t>({1}, std::vector<uint16_t>{65535})), "J\x02"));
+  EXPECT_TRUE(has(written(Tensor::of<int16_t>({2}, std::vector<int16_t>{1, 2})),
+                  std::string("*\x02\x01\x02")));
+}
+
 TEST(SparseTensors, PartsMustFit) {
   const auto with = [](const ProtoBytes& values, const ProtoBytes& indices) {
     GraphParts parts = relu_parts();
@@ -152,7 +182,9 @@ TEST(SparseTensors, PartsMustFit) {
     return model(parts);
   };
   const ProtoBytes values = tensor("s", kFloat, {2}, raw_bytes<float>({3, 4}));
-  const std::string file = with(values, tensor("", kInt64, {2}, raw_bytes<int64_t>({1, 5})));
+  // Indices are written as varints, which are shorter.
+  const std::string file =
+      with(values, ProtoBytes().integer(1, 2).integer(2, kInt64).bytes(7, "\x01\x05").bytes(8, ""));
   const Model parsed = parse(file);
   const SparseTensor* sparse = parsed.graph->find("s")->sparse_initializer();
   ASSERT_NE(sparse, nullptr);
