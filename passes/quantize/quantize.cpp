@@ -74,11 +74,13 @@ class KeepingDataset : public Dataset {
   std::exception_ptr error_;
 };
 
-// The recipe up to the first pass that quantizes or needs data, and from it on.
+// The recipe up to the first pass that quantizes or needs data, and from it on, with the passes that
+// are there for it alone.
 std::pair<Recipe, Recipe> split_at_quantization(const Recipe& recipe) {
-  const auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
+  auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
     return step.pass.starts_with("quantize-") || find_pass(step.pass).needs_calibration;
   });
+  while (first != recipe.steps.begin() && std::prev(first)->implied) --first;
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
 }
 
@@ -192,7 +194,7 @@ void require_share(double max_drop) {
   throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
 }
 
-// Runs the recipe, and takes back what would make the file larger. Returns the model as it is just
+// Runs the recipe, and takes back what would serve nothing or make the file larger. Returns the model as it is just
 // before it is quantized: what its quantized values are compared with.
 Model run_guarded(Model& model, const Recipe& recipe, bool with_classes, PassContext& context,
                   ProvenResult& result) {
@@ -201,7 +203,7 @@ Model run_guarded(Model& model, const Recipe& recipe, bool with_classes, PassCon
   Model simplified = model.clone();
   if (with_classes) require_classes(simplified);
   std::ranges::move(run_recipe(model, after, context), std::back_inserter(result.passes));
-  undo_where_larger(model, simplified, *context.original, recipe, context, result);
+  undo_where_useless(model, simplified, *context.original, after, context, result);
   return simplified;
 }
 

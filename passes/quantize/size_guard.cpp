@@ -19,37 +19,60 @@ bool may_grow(const Recipe& recipe) {
   });
 }
 
-// The recipe's quantize-static without activations; none where it has no such step.
-std::optional<Recipe> weights_alone(const Recipe& recipe) {
-  for (const Step& step : recipe.steps) {
-    if (step.pass != "quantize-static") continue;
-    Step weights = {"quantize-weights", step.options};
-    std::erase_if(weights.options, [&](const auto& option) {
-      return !has_option(find_pass(weights.pass), option.first);
-    });
-    return Recipe{{weights, {"drop-dead-code", {}}, {"drop-notes", {}}}};
+// The same without activations; none where there is no quantize-static.
+std::optional<Recipe> weights_alone(Recipe quantization) {
+  const auto step = std::ranges::find(quantization.steps, "quantize-static", &Step::pass);
+  if (step == quantization.steps.end()) return std::nullopt;
+  step->pass = "quantize-weights";
+  std::erase_if(step->options, [&](const auto& option) {
+    return !has_option(find_pass(step->pass), option.first);
+  });
+  return quantization;
+}
+
+bool counts(const ProvenResult& result, const char* what) {
+  return std::ranges::any_of(result.passes, [&](const PassReport& report) {
+    return report.result.changed && report.result.counts.contains(what);
+  });
+}
+
+// What was implied is taken back, and told of no more. What comes behind the quantization stays.
+void undo_implied(Model& model, const Model& simplified, Recipe quantization, PassContext context,
+                  ProvenResult& result) {
+  const auto first = result.passes.end() - static_cast<ptrdiff_t>(quantization.steps.size());
+  std::vector<Step> behind;
+  std::vector<PassReport> reports;
+  for (size_t i = 0; i < quantization.steps.size(); ++i) {
+    const Step& step = quantization.steps[i];
+    if (step.implied) continue;
+    reports.push_back(std::move(first[static_cast<ptrdiff_t>(i)]));
+    if (!step.pass.starts_with("quantize-")) behind.push_back(step);
   }
-  return std::nullopt;
+  result.passes.erase(first, result.passes.end());
+  std::ranges::move(reports, std::back_inserter(result.passes));
+  model = simplified.clone();
+  run_recipe(model, {behind}, context);
 }
 
 }  // namespace
 
-void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       const Recipe& recipe, const PassContext& context, ProvenResult& result) {
+void undo_where_useless(Model& model, const Model& simplified, const Model& original,
+                        const Recipe& quantization, const PassContext& context,
+                        ProvenResult& result) {
+  PassContext without_data = context;  // it has been read
+  without_data.calibration = nullptr;
+  const bool quantized = counts(result, "weights quantized") || counts(result, "values quantized");
+  if (!quantized) undo_implied(model, simplified, quantization, without_data, result);
   const uint64_t before = serialized_size(original), after = serialized_size(model);
   if (after <= before || result.passes.empty()) return;
   const std::string sizes = fmt::format("{} bytes, more than the {} that it had", after, before);
-  if (may_grow(recipe)) {
+  if (quantized && may_grow(quantization)) {
     quantizer_notes(result).push_back("the file takes " + sizes);
     return;
   }
-  // What became larger may be a newer opset alone.
-  const bool quantized = quantized_weights(result);
-  const std::optional<Recipe> other = quantized ? weights_alone(recipe) : std::nullopt;
+  const std::optional<Recipe> other = quantized ? weights_alone(quantization) : std::nullopt;
   if (other) {
     model = simplified.clone();
-    PassContext without_data = context;  // it has been read
-    without_data.calibration = nullptr;
     std::vector<PassReport> reports = run_recipe(model, *other, without_data);
     if (serialized_size(model) <= before) {
       quantizer_notes(result).push_back("with its activations quantized, the model would take " +
@@ -64,11 +87,7 @@ void undo_where_larger(Model& model, const Model& simplified, const Model& origi
                                     ": it stays in float (may-grow takes it nevertheless)");
 }
 
-bool quantized_weights(const ProvenResult& result) {
-  return std::ranges::any_of(result.passes, [](const PassReport& report) {
-    return report.result.changed && report.result.counts.contains("weights quantized");
-  });
-}
+bool quantized_weights(const ProvenResult& result) { return counts(result, "weights quantized"); }
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {
   auto report = std::ranges::find_if(

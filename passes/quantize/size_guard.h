@@ -8,12 +8,14 @@
 
 namespace dwindle::passes {
 
-// Where the file of `model`, made of `original` by `recipe`, would be larger: makes it what the
-// recipe makes of the weights alone, and where that is no smaller either, `simplified` (the model
-// just before it was quantized) or `original`. `result` gets a note of it, and the reports of the
-// passes that were run. With the option may-grow, a note is all.
-void undo_where_larger(Model& model, const Model& simplified, const Model& original,
-                       const Recipe& recipe, const PassContext& context, ProvenResult& result);
+// `model` is what `quantization`, the last passes of a recipe, made of `simplified`, and those before
+// of `original`. Where nothing was quantized, what the quantization implies is taken back. Where the
+// file would be larger, the model becomes what the quantization makes of the weights alone, and
+// where that is no smaller either, `simplified` or `original`. `result` gets a note of it, and the
+// reports of the passes that were run. With the option may-grow, a note is all.
+void undo_where_useless(Model& model, const Model& simplified, const Model& original,
+                        const Recipe& quantization, const PassContext& context,
+                        ProvenResult& result);
 
 // Notes of the pass that quantized (of the last one, where none did): what comes of it is told
 // there. `result` has passes.

@@ -143,6 +143,19 @@ def test_a_selection_of_nothing_is_told():
         assert any(note.startswith("nothing is quantized") for note in notes(small))
 
 
+@pytest.mark.parametrize(
+    "options", [{"weights": "int4"}, {"activations": "none", "weights": "int2"}]
+)
+def test_where_nothing_is_quantized_the_opset_stays(options):
+    """float64 has no integers beside it, so that there is nothing that a newer opset is for."""
+    model = product(dtype=TensorProto.DOUBLE, opset=13)
+    feeds = [{"x": RNG.standard_normal((2, 64))}]
+    small = dwindle.quantize(model, feeds, **options)
+    assert small.opset == 13
+    assert not any("opset" in note for note in notes(small))
+    assert any(note.startswith("nothing is quantized") for note in notes(small))
+
+
 def test_a_file_grows_only_where_it_may():
     model = model_of(
         [helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")],
