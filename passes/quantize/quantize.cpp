@@ -74,8 +74,8 @@ class KeepingDataset : public Dataset {
   std::exception_ptr error_;
 };
 
-// The recipe up to the first pass that quantizes or needs data, and from it on, with the passes that
-// are there for it alone.
+// The recipe up to the first pass that quantizes or needs data, and from it on, with the passes
+// that are there for it alone.
 std::pair<Recipe, Recipe> split_at_quantization(const Recipe& recipe) {
   auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
     return step.pass.starts_with("quantize-") || find_pass(step.pass).needs_calibration;
@@ -194,8 +194,8 @@ void require_share(double max_drop) {
   throw BadOption("max-drop is a share of the samples between 0 and 1, not " + to_text(max_drop));
 }
 
-// Runs the recipe, and takes back what would serve nothing or make the file larger. Returns the model as it is just
-// before it is quantized: what its quantized values are compared with.
+// Runs the recipe, and takes back what would serve nothing or make the file larger. Returns the
+// model as it is just before it is quantized: what its quantized values are compared with.
 Model run_guarded(Model& model, const Recipe& recipe, bool with_classes, PassContext& context,
                   ProvenResult& result) {
   const auto [before, after] = split_at_quantization(recipe);

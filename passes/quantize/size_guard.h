@@ -8,11 +8,11 @@
 
 namespace dwindle::passes {
 
-// `model` is what `quantization`, the last passes of a recipe, made of `simplified`, and those before
-// of `original`. Where nothing was quantized, what the quantization implies is taken back. Where the
-// file would be larger, the model becomes what the quantization makes of the weights alone, and
-// where that is no smaller either, `simplified` or `original`. `result` gets a note of it, and the
-// reports of the passes that were run. With the option may-grow, a note is all.
+// `model` is what `quantization`, the last passes of a recipe, made of `simplified`, and those
+// before of `original`. Where nothing was quantized, what the quantization implies is taken back.
+// Where the file would be larger, the model becomes what the quantization makes of the weights
+// alone, and where that is no smaller either, `simplified` or `original`. `result` gets a note of
+// it, and the reports of the passes that were run. With the option may-grow, a note is all.
 void undo_where_useless(Model& model, const Model& simplified, const Model& original,
                         const Recipe& quantization, const PassContext& context,
                         ProvenResult& result);
