@@ -210,7 +210,7 @@ class Folding {
       any |= replace_output(node, i, (*outputs)[i]);
     }
     if (!any) return false;
-    budget_ -= std::max<int64_t>(growth, 0);
+    budget_ -= growth;  // less than nothing where what was read is freed
     note_replaced(node);
     return true;
   }
