@@ -47,7 +47,7 @@ struct ThresholdedRelu : Alpha {
   explicit ThresholdedRelu(const Node& node) : Alpha(node, 1.0f) {}
   template <typename T>
   T apply(T x) const {
-    return x <= static_cast<T>(alpha) ? T{0} : x;
+    return x > static_cast<T>(alpha) ? x : T{0};
   }
 };
 
@@ -192,7 +192,7 @@ struct Shrink {
   T apply(T x) const {
     if constexpr (std::is_floating_point_v<T>) {
       const T b = static_cast<T>(bias), l = static_cast<T>(lambd);
-      return x < -l ? x + b : x > l ? x - b : x != x ? x : T{0};
+      return x < -l ? x + b : x > l ? x - b : T{0};
     } else {
       const double wide = static_cast<double>(x);
       const double y = wide < -lambd ? wide + bias : wide > lambd ? wide - bias : 0;

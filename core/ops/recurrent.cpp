@@ -33,6 +33,7 @@ Activation by_kernel(kernels::UnaryFunction function, float alpha = 0) {
 // Makes an activation from alpha and beta.
 using Maker = Activation (*)(float alpha, float beta);
 struct ActivationRow {
+  int takes;          // of alpha and beta
   float alpha, beta;  // where the node does not say
   Maker make;
 };
@@ -40,32 +41,36 @@ struct ActivationRow {
 const std::map<std::string, ActivationRow>& activation_rows() {
   static const std::map<std::string, ActivationRow> rows = {
       {"relu",
-       {0, 0, [](float, float) { return each([](float x) { return std::max(x, 0.0f); }); }}},
-      {"tanh", {0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kTanh); }}},
-      {"sigmoid", {0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kSigmoid); }}},
+       {0, 0, 0, [](float, float) { return each([](float x) { return std::max(x, 0.0f); }); }}},
+      {"tanh", {0, 0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kTanh); }}},
+      {"sigmoid",
+       {0, 0, 0, [](float, float) { return by_kernel(kernels::UnaryFunction::kSigmoid); }}},
       {"affine",
-       {1, 0, [](float a, float b) { return each([a, b](float x) { return a * x + b; }); }}},
+       {2, 1, 0, [](float a, float b) { return each([a, b](float x) { return a * x + b; }); }}},
       {"leakyrelu",
-       {0.01f, 0, [](float a, float) { return each([a](float x) { return x < 0 ? a * x : x; }); }}},
+       {1, 0.01f, 0,
+        [](float a, float) { return each([a](float x) { return x < 0 ? a * x : x; }); }}},
       {"thresholdedrelu",
-       {1, 0, [](float a, float) { return each([a](float x) { return x > a ? x : 0; }); }}},
+       {1, 1, 0, [](float a, float) { return each([a](float x) { return x > a ? x : 0; }); }}},
       {"scaledtanh",
-       {1, 1,
+       {2, 1, 1,
         [](float a, float b) { return each([a, b](float x) { return a * std::tanh(b * x); }); }}},
       {"hardsigmoid",
-       {0.2f, 0.5f,
+       {2, 0.2f, 0.5f,
         [](float a, float b) {
           return each([a, b](float x) { return std::clamp(a * x + b, 0.0f, 1.0f); });
         }}},
       {"elu",
-       {1, 0,
+       {1, 1, 0,
         [](float a, float) {
           return each([a](float x) { return x < 0 ? a * std::expm1(x) : x; });
         }}},
       {"softsign",
-       {0, 0, [](float, float) { return each([](float x) { return x / (1 + std::fabs(x)); }); }}},
+       {0, 0, 0,
+        [](float, float) { return each([](float x) { return x / (1 + std::fabs(x)); }); }}},
       {"softplus",
-       {0, 0, [](float, float) { return each([](float x) { return std::log1p(std::exp(x)); }); }}},
+       {0, 0, 0,
+        [](float, float) { return each([](float x) { return std::log1p(std::exp(x)); }); }}},
   };
   return rows;
 }
@@ -81,12 +86,8 @@ std::vector<Activation> read_activations(const Node& node, size_t count,
   if (names.size() < count) bad(node, "there are too few activations");
   const auto alphas = node.floats_attribute("activation_alpha").value_or(std::vector<float>());
   const auto betas = node.floats_attribute("activation_beta").value_or(std::vector<float>());
-  if ((!alphas.empty() || !betas.empty()) && names.size() > 1 && alphas.size() != names.size() &&
-      betas.size() != names.size()) {
-    // Which activation a short list is about is told apart differently by different runtimes.
-    throw Unsupported(node.op_type + " node '" + node.name +
-                      "': activation_alpha or activation_beta of another length is not supported");
-  }
+  // Each is taken by the next activation that has one.
+  auto alpha_at = alphas.begin(), beta_at = betas.begin();
   std::vector<Activation> made;
   for (size_t i = 0; i < count; ++i) {
     std::string name = names[i];
@@ -96,8 +97,9 @@ std::vector<Activation> read_activations(const Node& node, size_t count,
       throw Unsupported(node.op_type + " node '" + node.name + "': activation '" + names[i] +
                         "' is not supported");
     }
-    const float alpha = i < alphas.size() ? alphas[i] : row->second.alpha;
-    const float beta = i < betas.size() ? betas[i] : row->second.beta;
+    float alpha = row->second.alpha, beta = row->second.beta;
+    if (row->second.takes > 0 && alpha_at != alphas.end()) alpha = *alpha_at++;
+    if (row->second.takes > 1 && beta_at != betas.end()) beta = *beta_at++;
     made.push_back(row->second.make(alpha, beta));
   }
   return made;

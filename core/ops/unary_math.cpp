@@ -38,7 +38,7 @@ DWINDLE_UNARY(CoshOp, std::cosh(x))
 DWINDLE_UNARY(AsinhOp, std::asinh(x))
 DWINDLE_UNARY(AcoshOp, std::acosh(x))
 DWINDLE_UNARY(AtanhOp, std::atanh(x))
-DWINDLE_UNARY(SignOp, static_cast<T>((x > 0) - (x < 0)))
+DWINDLE_UNARY(SignOp, x != x ? x : static_cast<T>((x > 0) - (x < 0)))  // NaN stays NaN
 #undef DWINDLE_UNARY
 
 struct ExpOp {

@@ -233,3 +233,9 @@ def test_cast_of_strings():
     assert check("Cast", [np.array(["12", "-7"], dtype=object)], 13, to=7)
     assert check("Cast", [np.array([1.5, -2.25, 1e10], np.float32)], 13, to=8)
     assert check("Cast", [np.array([3, -2], np.int64)], 13, to=8)
+
+
+@pytest.mark.parametrize("op", ["Sign", "Shrink", "ThresholdedRelu", "Relu", "Clip", "Abs"])
+def test_nan_goes_where_the_specification_sends_it(op):
+    x = np.array([np.nan, 3, -2, 0.25, -np.inf, np.nan], np.float32)
+    assert check(op, [x], 13)

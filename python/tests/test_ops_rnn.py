@@ -40,3 +40,26 @@ def test_recurrent(op):
         return check(op, arrays, pick(rng, 7, 14), outputs, False, constants, **attributes)
 
     repeat(case, 1, 80)
+
+
+TAKES = {"Tanh": 0, "Sigmoid": 0, "LeakyRelu": 1, "Elu": 1, "HardSigmoid": 2, "Affine": 2}
+
+
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+def test_each_activation_takes_the_next_alpha_and_beta(op):
+    """In the order of the activations that have one, however many the node gives."""
+
+    def case(rng):
+        direction = pick(rng, "forward", "bidirectional")
+        d = 2 if direction == "bidirectional" else 1
+        rows = GATES[op] * 3
+        arrays = [normal(rng, (4, 2, 3)), normal(rng, (d, rows, 3)), normal(rng, (d, rows, 3))]
+        names = [pick(rng, *TAKES) for _ in range(len(ACTIVATIONS[op]) * d)]
+        attributes = {"direction": direction, "hidden_size": 3, "activations": names}
+        for place, name in ((1, "activation_alpha"), (2, "activation_beta")):
+            takers = sum(TAKES[kind] >= place for kind in names)
+            if takers > 0:
+                attributes[name] = [float(x) for x in rng.uniform(0.1, 0.9, takers)]
+        return check(op, arrays, 14, 3 if op == "LSTM" else 2, False, (), **attributes)
+
+    repeat(case, 2, 40)
