@@ -63,6 +63,18 @@ int64_t drop_common_nans(std::vector<float>& a, std::vector<float>& b) {
   return dropped;
 }
 
+// Both as numbers; of text, 1 for each element that is as expected, and 0 for others.
+std::pair<std::vector<float>, std::vector<float>> numbers_of(const Tensor& expected,
+                                                             const Tensor& got) {
+  if (expected.dtype() != DType::kString || got.dtype() != DType::kString) {
+    return {to_floats(expected), to_floats(got)};
+  }
+  const std::vector<std::string>&a = expected.string_values(), &b = got.string_values();
+  std::vector<float> same(a.size());
+  for (size_t i = 0; i < a.size(); ++i) same[i] = a[i] == b[i] ? 1.0f : 0.0f;
+  return {std::vector<float>(a.size(), 1.0f), std::move(same)};
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -87,7 +99,7 @@ void OutputComparison::add(const TensorMap& reference, const TensorMap& other) {
       ++tally.unlike;
       continue;
     }
-    std::vector<float> real = to_floats(expected), other_values = to_floats(got);
+    auto [real, other_values] = numbers_of(expected, got);
     tally.elements += expected.size();
     tally.nans += drop_common_nans(real, other_values);
     tally.sqnr.add(real, other_values);
@@ -154,6 +166,10 @@ Tensor first_samples(const Tensor& output, int64_t samples, int64_t batch) {
   if (samples >= batch || output.rank() == 0 || output.shape()[0] != batch) return output;
   Dims dims = output.shape();
   dims[0] = samples;
+  if (output.dtype() == DType::kString) {
+    const auto& texts = output.string_values();
+    return Tensor::strings(dims, {texts.begin(), texts.begin() + element_count(dims)});
+  }
   return Tensor::borrow(output.dtype(), dims, output.bytes(), output.owner());
 }
 

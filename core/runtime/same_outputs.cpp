@@ -12,6 +12,14 @@ namespace {
 
 constexpr double kHalfTolerance = 0x1p-6;
 
+// Another runtime may be asked to run it so.
+bool may_drop_out(const Node& node) {
+  const Value* training = node.is("Dropout") ? node.input(2) : nullptr;
+  if (training == nullptr) return false;
+  const Tensor* constant = training->constant();
+  return constant == nullptr || constant->size() != 1 || to_int64s(*constant)[0] != 0;
+}
+
 bool has_random_ops(const Model& model) {
   bool found = false;
   for_each_graph(*model.graph, [&](Graph& graph) {
@@ -19,7 +27,7 @@ bool has_random_ops(const Model& model) {
       auto imported = model.opsets.find(node->domain);
       if (imported == model.opsets.end()) continue;
       const OpRow* row = find_op(node->domain, node->op_type, static_cast<int>(imported->second));
-      found |= row != nullptr && (row->traits & kRandom) != 0;
+      found |= row != nullptr && ((row->traits & kRandom) != 0 || may_drop_out(*node));
     }
   });
   return found;

@@ -98,3 +98,24 @@ def test_unknown_dtypes_of_random_numbers(dtype):
     model = build([node], {}, [], [("y", TensorProto.FLOAT, [2])])
     with pytest.raises(dwindle.BadModel, match="dtype is not known"):
         dwindle.from_onnx(model).run({})
+
+
+def test_text_counts_as_right_or_wrong():
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], "classes"),
+        helper.make_node("ArgMax", ["h"], ["i"], "best", axis=1, keepdims=0),
+        helper.make_node("Gather", ["names", "i"], ["label"], "name"),
+    ]
+    names = np.array([f"class {i}" for i in range(64)], dtype=object)
+    constants = {"w": RNG.normal(size=(64, 64)).astype(np.float32), "names": names}
+    sides = (
+        [("x", TensorProto.FLOAT, ["N", 64])],
+        [("h", TensorProto.FLOAT, ["N", 64]), ("label", TensorProto.STRING, ["N"])],
+    )
+    model = build(nodes, constants, *sides)
+    x = {"x": RNG.normal(size=(16, 64)).astype(np.float32)}
+    for small in (dwindle.quantize(model, x), dwindle.quantize(model, activations="none")):
+        scores = {row["name"]: row["sqnr_db"] for row in small.quality["outputs"]}
+        assert scores["label"] > 3
+    wanted, got = (dwindle.from_onnx(m).run(x)["label"] for m in (model, small.to_onnx()))
+    assert (wanted == got).mean() > 0.5
