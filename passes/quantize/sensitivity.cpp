@@ -22,9 +22,15 @@ constexpr double kLeastShare = 1.0 / 16;
 int most_runs(size_t values) {
   return static_cast<int>(std::clamp<size_t>(200'000 / values, 40, 400));
 }
+// So many values in a row must take this share off the noise, or the search is in vain: outputs
+// that jump (rows sorted by score) change as much whatever is rounded.
+constexpr size_t kPatience = 12;
+constexpr double kLeastProgress = 0.1;
+// What stays in float for values that are no help in the end is lost time on the device.
+constexpr double kLeastGain = 0.5;
 
 // Feeds that parts are compared on; what is left in the end is measured on all.
-constexpr size_t kRoughFeeds = 2;
+constexpr size_t kRoughFeeds = 1;
 
 using Values = std::vector<const Value*>;
 
@@ -137,6 +143,8 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
   double left = roundings.noise(all);
+  const double whole = left;
+  double at_last_check = whole;
   if (left > allowed) parts.push({roundings.rough_noise(all), true, all});
   const int runs = most_runs(all.size());
   while (left > allowed && !parts.empty() && roundings.runs() < runs) {
@@ -155,6 +163,10 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
       const Values rest = without(all, taken);
       left = roundings.rough_noise(rest);
       if (left <= allowed) left = roundings.noise(rest);
+      if (found.size() % kPatience == 0) {
+        if (left > (1 - kLeastProgress) * at_last_check) break;
+        at_last_check = left;
+      }
       continue;
     }
     const auto middle = part.values.begin() + static_cast<ptrdiff_t>(part.values.size() / 2);
@@ -166,6 +178,7 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
     keep(noise, true, std::move(first));
     keep(other, !adds_up, std::move(second));
   }
+  if (left > allowed && left > kLeastGain * whole) found.clear();
   return found;
 }
 
