@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/support/error.h"
+#include "passes/quantize/quantize.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -60,6 +61,7 @@ Step step_from(const Json& json, size_t index) {
     throw BadOption(place + " must be the name of a pass or an object, not " + json.dump());
   }
   try {
+    if (step.pass == "quantize-static") step = quantization_step(std::move(step.options));
     complete_options(find_pass(step.pass), step.options);
   } catch (const BadOption& error) {
     throw BadOption(place + ": " + error.what());

@@ -46,7 +46,12 @@ int run(const Arguments& arguments) {
   std::string found = "not checked against the original";
   {
     ProgressBar progress;
-    if (arguments.data.path.empty()) {
+    if (arguments.data.path.empty() && passes::quantizes(recipe)) {
+      passes::ProofOptions proof;
+      proof.run = !arguments.no_check;
+      result = passes::run_without_data(transform.model(), recipe, proof, &progress);
+      if (!result.unproven.empty()) found = "not run beside the original: " + result.unproven;
+    } else if (arguments.data.path.empty()) {
       passes::PassContext context{nullptr, &progress};
       result.passes = passes::run_recipe(transform.model(), recipe, context);
     } else {
@@ -54,7 +59,8 @@ int run(const Arguments& arguments) {
       result = passes::run_with_calibration(transform.model(), recipe, *data, {}, &progress);
     }
     // A recipe may change numbers on purpose, so what is found is told, not judged.
-    if (!result.quality && !arguments.no_check) found = transform.check(false);
+    const bool run = result.quality || !result.unproven.empty();
+    if (!run && !arguments.no_check) found = transform.check(false);
   }
   transform.finish(result.passes);
   if (result.quality) {

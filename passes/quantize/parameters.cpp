@@ -86,14 +86,14 @@ void require_finite(const Node& node, const Tensor& tensor, const char* what) {
 
 WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options) {
-  WeightFormat format{options.dtype, options.range, -1, 0, options.reduce_range};
+  WeightFormat format{options.dtype, options.range, -1, 0};
   const WeightAxes axes = site.axes();
   const int64_t summed = axes.summed < 0 ? 0 : weights.shape()[static_cast<size_t>(axes.summed)];
   int64_t block_size = options.block_size;
   if (options.dtype == DType::kInt2) {
     // Without blocks, ONNX Runtime 1.31 takes 2-bit weights between quantized activations for 8-bit
     // ones and refuses the model; depthwise weights have nothing to make blocks of.
-    if (block_size == 0 && options.per_channel) block_size = summed;
+    if (block_size == 0) block_size = summed;
     if (summed < kLeastBlock) format.dtype = DType::kInt8;
     // ONNX Runtime 1.31 reads the wrong weights where their columns do not fill bytes.
     const bool product = site.node->is("MatMul") || site.node->is("Gemm");
@@ -102,6 +102,7 @@ WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
       format.dtype = DType::kInt4;
     }
   }
+  format.reduce_range = options.reduce_range && format.dtype == DType::kInt8;
   if (block_size > 0 && summed >= kLeastBlock) {
     format.axis = axes.summed;
     format.block_size = std::min(block_size, summed);

@@ -75,6 +75,22 @@ bool is_broadcast(const Value& small, const Value& large) {
   return stretched;
 }
 
+constexpr const char* kSoftmaxOfOne =
+    "a Softmax that may be of one element stands beside it: between integers, ONNX Runtime makes 0 "
+    "of that";
+
+// Of version 13 and up, which quantization asks for.
+bool may_be_softmax_of_one(const Node& node) {
+  if (!node.is("Softmax") || node.input(0) == nullptr) return false;
+  const auto& shape = node.input(0)->type.shape;
+  if (!shape || shape->empty()) return true;
+  const auto rank = static_cast<int64_t>(shape->size());
+  const int64_t axis = node.int_attribute("axis", -1);
+  if (axis < -rank || axis >= rank) return true;
+  const Dim& dim = (*shape)[static_cast<size_t>(axis < 0 ? axis + rank : axis)];
+  return !dim.known() || dim.extent <= 1;
+}
+
 class Placer {
  public:
   Placer(const Model& model, const KeptFloat& kept, const PlacementOptions& options,
@@ -111,11 +127,45 @@ class Placer {
       return;
     }
     if (!options_.activations || !is_float_tensor(node->output())) return;
+    if (feeds_softmax_of_one(*node, *rule) || reads_softmax_of_one(*node, *rule)) {
+      reasons_[node] = kSoftmaxOfOne;
+      if (rule->kind == QuantKind::kWeighted) store_weights(node, stored_inputs(*node));
+      return;
+    }
     if (rule->kind == QuantKind::kWeighted) {
       quantize_weighted(node, *rule);
     } else if (follows(*node, *rule)) {
       quantize_follower(node, *rule);
     }
+  }
+
+  // A Softmax between integers must not be of one element: ONNX Runtime 1.31 makes 0 of it, not 1.
+  // A node that only a Softmax reads had better write float; where other nodes make its input
+  // integers all the same, its output stays float.
+  static bool feeds_softmax_of_one(const Node& node, const QuantRule& rule) {
+    const Value* output = node.output();
+    if (rule.kind != QuantKind::kOwnRange || output->uses().size() != 1) return false;
+    return may_be_softmax_of_one(*output->uses().front().node);
+  }
+
+  bool reads_softmax_of_one(const Node& node, const QuantRule& rule) const {
+    for (size_t i = 0; i < node.num_inputs(); ++i) {
+      const bool data = rule.kind == QuantKind::kWeighted ? i < 2 : rule.is_data(i);
+      const Node* producer = data && node.input(i) != nullptr ? node.input(i)->producer() : nullptr;
+      while (producer != nullptr && moves_one_input(*producer)) {
+        producer = producer->input(0) == nullptr ? nullptr : producer->input(0)->producer();
+      }
+      if (producer != nullptr && may_be_softmax_of_one(*producer) &&
+          placement_.quantizes(producer->input(0))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static bool moves_one_input(const Node& node) {
+    const QuantRule* rule = quant_rule(node);
+    return rule != nullptr && rule->kind == QuantKind::kSharesRange && !node.is("Concat");
   }
 
   void store_weights(Node* node, const std::vector<int>& inputs) {
@@ -234,7 +284,8 @@ class Placer {
     placement_.nodes.push_back(node);
     placement_.in_integers_.insert(node);
     done_.insert(node);
-    if (rule.kind == QuantKind::kOwnRange) {
+    const bool average = node->is("AveragePool") || node->is("GlobalAveragePool");
+    if (rule.kind == QuantKind::kOwnRange && !(average && options_.averages_keep_scale)) {
       Node* tail = fuse(node);
       placement_.makes_integers_.insert(tail);
       mark(tail->output());

@@ -71,6 +71,8 @@ struct PlacementOptions {
   bool matmul_takes_weights = true;
   // Whether what moves integers (Slice, Reshape, …) works on integers for readers in float too.
   bool moves_integers = false;
+  // Whether the output of an average has the scale of its input.
+  bool averages_keep_scale = false;
 };
 
 // Decides for all graphs of `model`, whose types have been inferred; bodies of local functions stay

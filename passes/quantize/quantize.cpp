@@ -281,14 +281,20 @@ void refuse_options_of_activations(const std::map<std::string, OptionValue>& opt
 
 }  // namespace
 
-Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
+Step quantization_step(std::map<std::string, OptionValue> options) {
   const auto activations = options.find("activations");
-  const bool weights_only =
-      activations != options.end() && activations->second == OptionValue("none");
-  if (weights_only) options.erase(activations);
-  const std::string pass = weights_only ? "quantize-weights" : "quantize-static";
-  if (weights_only) refuse_options_of_activations(options);
-  const Options complete = complete_options(find_pass(pass), options);
+  if (activations == options.end() || activations->second != OptionValue("none")) {
+    return {"quantize-static", std::move(options)};
+  }
+  options.erase(activations);
+  refuse_options_of_activations(options);
+  return {"quantize-weights", std::move(options)};
+}
+
+Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
+  const Step quantization = quantization_step(std::move(options));
+  const bool weights_only = quantization.pass == "quantize-weights";
+  const Options complete = complete_options(find_pass(quantization.pass), quantization.options);
   const Scheme scheme = weights_only ? read_weight_scheme(complete) : read_static_scheme(complete);
   Recipe recipe;
   Recipe simplify = simplify_recipe();
@@ -312,7 +318,7 @@ Recipe quantize_recipe(std::map<std::string, OptionValue> options) {
   }
   recipe.steps.push_back(
       {"raise-opset", {{"opset", scheme.least_versions().opset}}, /*implied=*/true});
-  recipe.steps.push_back({pass, options});
+  recipe.steps.push_back(quantization);
   recipe.steps.push_back({"drop-dead-code", {}});
   recipe.steps.push_back({"drop-notes", {}});
   return recipe;
@@ -333,12 +339,19 @@ bool needs_calibration(const Recipe& recipe) {
                      [](const Step& step) { return find_pass(step.pass).needs_calibration; });
 }
 
+bool quantizes(const Recipe& recipe) {
+  return std::ranges::any_of(recipe.steps,
+                             [](const Step& step) { return step.pass.starts_with("quantize-"); });
+}
+
 ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,
                               Progress* progress, const MakeExecutor& executors) {
   if (options.max_drop) throw BadOption("max-drop needs data to count changed classes on");
   std::vector<Feed> feeds;
   ProvenResult result;
-  if (constant_bytes(model) > kMostRun) {
+  if (!options.run) {
+    result.unproven = "as asked";
+  } else if (constant_bytes(model) > kMostRun) {
     result.unproven = "the model is too large to run for that";
   } else {
     try {

@@ -18,10 +18,16 @@ namespace dwindle::passes {
 // BadOption where the options contradict each other.
 Recipe quantize_recipe(std::map<std::string, OptionValue> options);
 
+// The pass that quantizes with these options: quantize-static or, with activations=none,
+// quantize-weights. Raises BadOption where others are of activations then.
+Step quantization_step(std::map<std::string, OptionValue> options);
+
 // What the verb takes: the row of quantize-static, with activations=none.
 PassRow quantize_verb_row();
 
 bool needs_calibration(const Recipe& recipe);
+// Whether the recipe quantizes: run_with_calibration() or run_without_data() is for it.
+bool quantizes(const Recipe& recipe);
 
 struct ProofOptions {
   int64_t samples = 16;  // of the data that the models are run on beside each other
@@ -29,6 +35,7 @@ struct ProofOptions {
   // In [0, 1]: the share of samples whose top class may change; all samples are run then.
   std::optional<double> max_drop;
   std::filesystem::path scratch = {};  // see PassContext
+  bool run = true;                     // false: without data, nothing is run
 };
 
 struct ProvenResult {

@@ -28,6 +28,7 @@
 #include "passes/quantize/scheme.h"
 #include "passes/quantize/selection.h"
 #include "passes/quantize/sensitivity.h"
+#include "passes/quantize/targets.h"
 #include "passes/quantize/weight_notes.h"
 
 namespace dwindle::passes {
@@ -87,7 +88,8 @@ class QuantizeStatic : public Pass {
     return {.left_weights_as_data =
                 bytes && dtype_bits(weights) == 8 && scheme_.weights.block_size == 0,
             .matmul_takes_weights = !(bytes && weights == DType::kInt2),
-            .moves_integers = data == DType::kInt8 && model.opset() >= 21};
+            .moves_integers = data == DType::kInt8 && model.opset() >= 21,
+            .averages_keep_scale = scheme_.target->tflite};
   }
 
   // Calibrates, and fills in the plan; nodes that must stay in float come into `kept`.
@@ -96,7 +98,7 @@ class QuantizeStatic : public Pass {
     for (const WeightSite& site : plan.placement.weights) require_finite_parameters(site);
     const Statistics statistics = observe(model, plan.placement, context, result);
     result.counts["calibration samples"] = statistics.samples;
-    RangeChooser ranges(plan.placement, statistics, plan.activations);
+    RangeChooser ranges(plan.placement, statistics, plan.activations, scheme_.target->tflite);
     for (Value* value : plan.placement.values) {
       const Range range = ranges.range(value);
       plan.params[value] = choose_params(range.low, range.high, plan.activations, plan.symmetric);

@@ -21,8 +21,8 @@ bool is_integer_softmax(const Node* node, const Placement& placement) {
 }  // namespace
 
 RangeChooser::RangeChooser(const Placement& placement, const Statistics& statistics,
-                           DType activations)
-    : placement_(placement) {
+                           DType activations, bool joins_all)
+    : placement_(placement), joins_all_(joins_all) {
   std::vector<std::pair<const Value*, const Observer*>> observers;
   for (const auto& [value, observer] : statistics.observers) {
     observers.emplace_back(value, observer.get());
@@ -61,7 +61,7 @@ void RangeChooser::join(const Node& concat) {
   }
   const Value* output = concat.output();
   const float extent = all.range.high - all.range.low;
-  if (extent <= kMostStretch * all.narrowest) {
+  if (joins_all_ || extent <= kMostStretch * all.narrowest) {
     for (const Value* input : concat.inputs()) {
       const Value* from = root(input);
       if (from != output) joined_[from] = output;

@@ -15,7 +15,9 @@ namespace dwindle::passes {
 // these.
 class RangeChooser {
  public:
-  RangeChooser(const Placement& placement, const Statistics& statistics, DType activations);
+  // Concats share one scale where the ranges are alike, or always (`joins_all`).
+  RangeChooser(const Placement& placement, const Statistics& statistics, DType activations,
+               bool joins_all = false);
 
   Range range(const Value* value) { return group(value).range; }
 
@@ -29,6 +31,7 @@ class RangeChooser {
   Group& group(const Value* value) { return groups_.at(root(value)); }
 
   const Placement& placement_;
+  bool joins_all_;
   std::unordered_map<const Value*, Group> groups_;         // by root
   std::unordered_map<const Value*, const Value*> joined_;  // source to source, towards the root
 };

@@ -193,6 +193,12 @@ Scheme read_static_scheme(const Options& options) {
   if (activations == kByTarget && observer.symmetric && takes_int8) activations = "int8";
   observer.dtype =
       chosen(target, "activations", activations, kActivationDtypes, target.activations);
+  if (target.tflite && dtype_bits(observer.dtype) == 16) {
+    if (asks_for_no(options, "symmetric-activations")) {
+      contradicts(target, "activations of 16 bits that are not symmetric", "symmetric ones");
+    }
+    observer.symmetric = true;
+  }
   const bool bytes = dtype_bits(scheme.weights.dtype) == 8;
   if (options.get<bool>("reduce-range") && !bytes) {
     throw BadOption("reduce-range takes a bit off weights of 8; with " +
@@ -201,7 +207,8 @@ Scheme read_static_scheme(const Options& options) {
   if (target.reduce_range && asks_for_no(options, "reduce-range")) {
     contradicts(target, "weights of 8 bits", "7, as its sums saturate");
   }
-  scheme.weights.reduce_range = bytes && (target.reduce_range || options.get<bool>("reduce-range"));
+  // Where fewer bits do not do, layers have 8.
+  scheme.weights.reduce_range = target.reduce_range || options.get<bool>("reduce-range");
   scheme.calib_cache = options.get<std::string>("calib-cache");
   scheme.integer_bias = target.integer_bias;
   scheme.correct_bias = options.get<bool>("correct-bias");

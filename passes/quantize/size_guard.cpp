@@ -12,6 +12,13 @@
 namespace dwindle::passes {
 namespace {
 
+// The report of the pass that quantized; of the last one, where none did.
+PassReport& quantizer(ProvenResult& result) {
+  const auto report = std::ranges::find_if(
+      result.passes, [](const PassReport& passed) { return passed.pass.starts_with("quantize-"); });
+  return report == result.passes.end() ? result.passes.back() : *report;
+}
+
 bool may_grow(const Recipe& recipe) {
   return std::ranges::any_of(recipe.steps, [](const Step& step) {
     const PassRow& row = find_pass(step.pass);
@@ -34,6 +41,11 @@ bool counts(const ProvenResult& result, const char* what) {
   return std::ranges::any_of(result.passes, [&](const PassReport& report) {
     return report.result.changed && report.result.counts.contains(what);
   });
+}
+
+// The reports of a quantization that is given up tell of what is not in the file.
+void forget(const Recipe& quantization, ProvenResult& result) {
+  result.passes.resize(result.passes.size() - quantization.steps.size());
 }
 
 // What was implied is taken back, and told of no more. What comes behind the quantization stays.
@@ -75,14 +87,18 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
     model = simplified.clone();
     std::vector<PassReport> reports = run_recipe(model, *other, without_data);
     if (serialized_size(model) <= before) {
+      forget(quantization, result);
+      std::ranges::move(reports, std::back_inserter(result.passes));
       quantizer_notes(result).push_back("with its activations quantized, the model would take " +
                                         sizes + ": its weights alone are quantized");
-      std::ranges::move(reports, std::back_inserter(result.passes));
       return;
     }
   }
   model = serialized_size(simplified) <= before ? simplified.clone() : original.clone();
   if (!quantized) return;
+  const std::string pass = quantizer(result).pass;
+  forget(quantization, result);
+  result.passes.push_back({pass, {}, 0});
   quantizer_notes(result).push_back("quantized, the model would take " + sizes +
                                     ": it stays in float (may-grow takes it nevertheless)");
 }
@@ -90,10 +106,7 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
 bool quantized_weights(const ProvenResult& result) { return counts(result, "weights quantized"); }
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {
-  auto report = std::ranges::find_if(
-      result.passes, [](const PassReport& passed) { return passed.pass.starts_with("quantize-"); });
-  if (report == result.passes.end()) report = std::prev(result.passes.end());
-  return report->result.notes;
+  return quantizer(result).result.notes;
 }
 
 }  // namespace dwindle::passes

@@ -12,13 +12,16 @@ namespace dwindle::passes {
 struct Target {
   std::string_view name;
   std::string_view summary;
-  std::vector<DType> activations;  // the first is the default; kUndefined stands for float
-  bool symmetric_activations;      // zero point 0 (signed) or middle (unsigned) only
-  std::vector<DType> weights;      // the first is the default
-  bool per_channel = true;         // a scale an output channel
-  bool blocks = false;             // or one a block
-  bool reduce_range = false;       // its 16-bit sums saturate with weights of 8 bits
-  bool integer_bias = true;        // reads biases as int32
+  std::vector<DType> activations;      // the first is the default; kUndefined stands for float
+  bool symmetric_activations = false;  // zero point 0 (signed) or middle (unsigned) only
+  std::vector<DType> weights;          // the first is the default
+  bool per_channel = true;             // a scale an output channel
+  bool blocks = false;                 // or one a block
+  bool reduce_range = false;           // its 16-bit sums saturate with weights of 8 bits
+  bool integer_bias = true;            // reads biases as int32
+  // Keeps to the TensorFlow Lite specification: an average and a Concat have the scale of what they
+  // read, and activations of 16 bits the zero point 0.
+  bool tflite = false;
   // Ops of ai.onnx that it has kernels of for opsets up to 21 alone.
   std::vector<std::string_view> until_21 = {};
 };

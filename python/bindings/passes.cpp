@@ -133,7 +133,8 @@ PyModelPtr simplify(py::handle model, bool check, const py::object& progress) {
 // through.
 PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& recipe,
                           const py::object& calib, const DatasetOptions& data_options,
-                          std::optional<double> max_drop, const py::object& progress) {
+                          std::optional<double> max_drop, const py::object& progress,
+                          bool check = true) {
   const std::unique_ptr<Dataset> data =
       calib.is_none() ? nullptr : to_dataset(calib, original->model(), data_options);
   PythonProgress reporter(progress);
@@ -147,6 +148,7 @@ PyModelPtr run_calibrated(const PyModelPtr& original, const passes::Recipe& reci
     fallback.complete_types(result);
     passes::ProofOptions proof;
     proof.max_drop = max_drop;
+    proof.run = check;
     proven = data
                  ? passes::run_with_calibration(result, recipe, *data, proof, &reporter,
                                                 fallback.executors())
@@ -186,9 +188,9 @@ PyModelPtr run_recipe(py::handle model, const std::string& recipe_json, const py
                       const py::dict& data_options, bool check, const py::object& progress) {
   const passes::Recipe recipe = passes::parse_recipe(recipe_json);
   const PyModelPtr original = to_model(model);
-  if (!calib.is_none()) {
+  if (!calib.is_none() || passes::quantizes(recipe)) {
     return run_calibrated(original, recipe, calib, to_dataset_options(data_options), std::nullopt,
-                          progress);
+                          progress, check);
   }
   // A recipe may change numbers on purpose, so what is found is told, not judged.
   return run_checked(original, recipe, check, progress);

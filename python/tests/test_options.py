@@ -4,7 +4,7 @@ import dwindle
 import numpy as np
 import pytest
 from conftest import make_classifier, samples
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from small_models import build, run
 
 
@@ -80,16 +80,31 @@ def test_quantize_tells_of_a_raised_opset_alone(
     ]
 
 
-def test_activations_none_is_the_verbs_alone(dwindle_command, classifier_path, tmp_path):
-    (row,) = [row for row in dwindle.passes() if row["name"] == "quantize-static"]
-    (option,) = [option for option in row["options"] if option["name"] == "activations"]
-    assert "none" not in option["choices"]
-    with pytest.raises(dwindle.BadOption, match="'activations'.*cannot be 'none'"):
-        recipe = [{"pass": "quantize-static", "activations": "none"}]
-        dwindle.run_recipe(make_classifier(), recipe, {"x": samples(2)})
+def test_activations_none_means_the_weights_alone(dwindle_command, classifier_path, tmp_path):
     command = ("quantize", classifier_path, tmp_path / "out.onnx", "--activations", "none")
     assert dwindle_command(*command).returncode == 0
-    assert dwindle.quantize(make_classifier(), activations="none").report
+    small = dwindle.quantize(make_classifier(), activations="none")
+    assert (tmp_path / "out.onnx").read_bytes() == small.to_bytes()
+    recipe = ["fold-batch-norm", {"pass": "quantize-static", "activations": "none"}]
+    made = dwindle.run_recipe(make_classifier(), recipe)
+    assert [row["pass"] for row in made.report][-1] == "quantize-weights"
+    assert "QuantizeLinear" not in {node.op_type for node in made.to_onnx().graph.node}
+    with pytest.raises(dwindle.BadOption, match="step 1: activations none and calib-method"):
+        step = {"pass": "quantize-static", "activations": "none", "calib_method": "entropy"}
+        dwindle.run_recipe(make_classifier(), [step])
+
+
+def test_a_recipe_makes_no_file_larger_either(tmp_path):
+    weights = {"w": np.ones((4, 4), np.float32)}
+    sides = [("x", TensorProto.FLOAT, ["N", 4])], [("y", TensorProto.FLOAT, ["N", 4])]
+    model = build([helper.make_node("MatMul", ["x", "w"], ["y"], "fc")], weights, *sides)
+    for check in (True, False):
+        small = dwindle.run_recipe(model, ["quantize-weights"], check=check)
+        assert len(small.to_bytes()) <= len(model.SerializeToString())
+        large = dwindle.run_recipe(
+            model, [{"pass": "quantize-weights", "may-grow": True}], check=check
+        )
+        assert len(large.to_bytes()) > len(model.SerializeToString())
 
 
 @pytest.mark.parametrize("option", ["calib_method", "calib_cache", "min_output_sqnr"])
@@ -122,3 +137,63 @@ def test_kernels_that_a_target_has_of_older_opsets_alone():
         dwindle.quantize(model, weights="int2", **options)
     small = dwindle.quantize(model, weights="int4", **options)
     run(small.to_bytes(), {"x": np.ones((1, 8, 64), np.float32)})
+
+
+def two_layers(between, channels=16):
+    """Conv, `between`, Conv."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.normal(size=(32, channels, 3, 3)).astype(np.float32),
+        "v": rng.normal(size=(16, 32, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], "first"),
+        between,
+        helper.make_node("Conv", ["k", "v"], ["y"], "last"),
+    ]
+    sides = [("x", TensorProto.FLOAT, ["N", channels, 12, 12])], [("y", TensorProto.FLOAT, None)]
+    return build(nodes, constants, *sides), {
+        "x": rng.normal(size=(4, channels, 12, 12)).astype("f4")
+    }
+
+
+def quantizers(small):
+    """Scale and zero point of each QuantizeLinear."""
+    made = small.to_onnx()
+    stored = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    nodes = [node for node in made.graph.node if node.op_type == "QuantizeLinear"]
+    return [(float(stored[n.input[1]]), int(stored[n.input[2]])) for n in nodes]
+
+
+@pytest.mark.parametrize("target", ["cmsis-nn", "ethos-u"])
+def test_sixteen_bits_of_tensorflow_lite_are_symmetric(target):
+    model, x = two_layers(helper.make_node("Relu", ["h"], ["k"], "relu"))
+    small = dwindle.quantize(model, x, target=target, activations="int16")
+    assert {zero for _, zero in quantizers(small)} == {0}
+    with pytest.raises(dwindle.BadOption, match="16 bits that are not symmetric"):
+        dwindle.quantize(model, x, target=target, activations="int16", symmetric_activations=False)
+
+
+def test_averages_of_tensorflow_lite_keep_their_scale():
+    pool = helper.make_node("AveragePool", ["h"], ["k"], "pool", kernel_shape=[2, 2])
+    model, x = two_layers(pool)
+    for target, scales in (("cmsis-nn", 3), ("onnxruntime", 4)):
+        made = quantizers(dwindle.quantize(model, x, target=target))
+        assert len({scale for scale, _ in made}) == scales, target
+
+
+@pytest.mark.parametrize("options", [{"block_size": 16}, {}])
+def test_layers_that_fall_back_to_bytes_keep_the_bit_that_sums_need(options):
+    model, x = two_layers(helper.make_node("Relu", ["h"], ["k"], "relu"), channels=4)
+    small = dwindle.quantize(
+        model, x, target="onnxruntime-avx2", weights="int2", min_sqnr=0.0, **options
+    )
+    stored = {t.name: t for t in small.to_onnx().graph.initializer}
+    assert stored["w_quantized"].data_type == TensorProto.INT8
+    assert np.abs(numpy_helper.to_array(stored["w_quantized"]).astype(int)).max() <= 63
+
+
+def test_two_bits_with_one_scale_load():
+    model, x = two_layers(helper.make_node("Relu", ["h"], ["k"], "relu"))
+    small = dwindle.quantize(model, x, weights="int2", per_tensor=True, min_sqnr=0.0)
+    run(small.to_bytes(), x)
