@@ -208,6 +208,22 @@ struct Shrink {
 template <typename F, typename List = FloatTypes>
 constexpr KernelFactory kEach = unary_kernel<PerElement<F>, List>;
 
+// Swish of the first input, times the second.
+Kernel swiglu_kernel(const Node& node, int) {
+  return [alpha = node.float_attribute("alpha", 1.0f)](KernelContext& c) {
+    const Tensor &gate = c.input(0), &linear = c.input(1);
+    if (gate.dtype() != linear.dtype()) c.fail("its inputs differ in dtype");
+    if (gate.shape() != linear.shape()) c.fail("its inputs differ in shape");
+    dispatch(c, FloatTypes{}, gate.dtype(), [&]<typename T>(TypeTag<T>) {
+      const T *a = gate.data<T>(), *b = linear.data<T>();
+      T* y = c.output(0, gate.dtype(), gate.shape()).template mutable_data<T>();
+      parallel_for(gate.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) y[i] = fast_swish(a[i], static_cast<T>(alpha)) * b[i];
+      });
+    });
+  };
+}
+
 const OpRow kRows[] = {
     {"", "Relu", 1, infer_same, kEach<Relu, SignedTypes>, 0, kElementwise},
     {"", "LeakyRelu", 1, infer_same, kEach<LeakyRelu>, 0, kElementwise},
@@ -225,6 +241,7 @@ const OpRow kRows[] = {
     {"", "Softsign", 1, infer_same, kEach<Softsign>, 0, kElementwise},
     {"", "Mish", 18, infer_same, kEach<Mish>, 0, kElementwise},
     {"", "Gelu", 20, infer_same, kEach<Gelu>, 0, kElementwise},
+    {"", "SwiGLU", 28, infer_same, swiglu_kernel, 0, kElementwise},
     {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
 };
 

@@ -1,4 +1,4 @@
-// Control flow: If, Loop, Scan. The graphs run through KernelContext::run_graph.
+// Control flow: If, Loop, Scan, SequenceMap. The graphs run through KernelContext::run_graph.
 #include <algorithm>
 
 #include "core/ops/args.h"
@@ -259,6 +259,42 @@ void scan(KernelContext& c) {
 
 Kernel scan_kernel(const Node&, int) { return scan; }
 
+// ---- SequenceMap -------------------------------------------------------------------------------
+
+// Its outputs are sequences, whose types are left as they are.
+void infer_sequence_map(InferContext&) {}
+
+// Runs the body on each element of the first input; of the others, sequences give the element at
+// the same place, tensors are the same each time.
+void sequence_map(KernelContext& c) {
+  const Graph& body = graph_of(c, "body");
+  if (body.inputs().size() != c.num_inputs() || body.outputs().size() != c.node().num_outputs()) {
+    c.fail("the body does not fit the node's inputs and outputs");
+  }
+  const size_t length = c.sequence(0).size();
+  for (size_t i = 1; i < c.num_inputs(); ++i) {
+    if (c.held(i).sequence && c.sequence(i).size() != length)
+      c.fail("the sequences differ in length");
+  }
+  std::vector<std::vector<Tensor>> made(body.outputs().size());
+  for (size_t at = 0; at < length; ++at) {
+    std::vector<Held> inputs;
+    for (size_t i = 0; i < c.num_inputs(); ++i) {
+      inputs.push_back(c.held(i).sequence ? Held(c.sequence(i)[at]) : c.held(i));
+    }
+    std::vector<Held> outputs = c.run_graph(body, std::move(inputs));
+    for (size_t i = 0; i < made.size(); ++i) {
+      if (outputs[i].sequence) c.fail("the body makes a sequence");
+      made[i].push_back(std::move(outputs[i].tensor));
+    }
+  }
+  for (size_t i = 0; i < made.size(); ++i) {
+    c.set_output(i, std::make_shared<const std::vector<Tensor>>(std::move(made[i])));
+  }
+}
+
+Kernel sequence_map_kernel(const Node&, int) { return sequence_map; }
+
 constexpr auto kNative = HalfFloats::kNative;
 
 // Scan of opset 8 is another operator, with a batch axis; it has no row.
@@ -266,6 +302,7 @@ const OpRow kRows[] = {
     {"", "If", 1, infer_if, if_kernel, 0, kHasGraphs, kNative},
     {"", "Loop", 1, infer_loop, loop_kernel, 0, kHasGraphs, kNative},
     {"", "Scan", 9, infer_scan, scan_kernel, 0, kHasGraphs, kNative},
+    {"", "SequenceMap", 17, infer_sequence_map, sequence_map_kernel, 0, kHasGraphs, kNative},
 };
 
 }  // namespace

@@ -14,9 +14,10 @@ std::span<const OpRow> attention_ops();
 std::span<const OpRow> batch_norm_ops();  // BatchNormalization, InstanceNormalization
 std::span<const OpRow> cast_ops();        // Cast, CastLike, BitCast
 std::span<const OpRow> constant_ops();    // Constant, Identity, Shape, Size, random numbers, …
-std::span<const OpRow> control_ops();     // If, Loop, Scan
+std::span<const OpRow> control_ops();     // If, Loop, Scan, SequenceMap
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
+std::span<const OpRow> deform_conv_ops();
 std::span<const OpRow> dequantize_linear_ops();  // DequantizeLinear
 std::span<const OpRow> detect_ops();             // NonMaxSuppression, RoiAlign, MaxRoiPool
 std::span<const OpRow> gather_ops();
@@ -32,7 +33,9 @@ std::span<const OpRow> integer_conv_ops();    // ConvInteger, QLinearConv
 std::span<const OpRow> integer_matmul_ops();  // MatMulInteger, QLinearMatMul
 std::span<const OpRow>
 layer_norm_ops();  // LayerNormalization, RMSNormalization, GroupNormalization
-std::span<const OpRow> local_norm_ops();  // LpNormalization, MeanVarianceNormalization, LRN
+std::span<const OpRow> linear_attention_ops();  // LinearAttention, CausalConvWithState
+std::span<const OpRow> local_norm_ops();        // LpNormalization, MeanVarianceNormalization, LRN
+std::span<const OpRow> optional_ops();          // Optional, OptionalHasElement, OptionalGetElement
 std::span<const OpRow> pad_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> pow_ops();              // Pow

@@ -242,7 +242,10 @@ void GraphPlan::run_kernel(const Kernel& kernel, const Step& step,
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i] < 0) continue;
     Held output = context.take_output(i);
-    if (!output.defined()) context.unsupported("output " + std::to_string(i));
+    if (!output.defined()) {
+      if (step.node->is("Optional")) continue;  // an empty one
+      context.unsupported("output " + std::to_string(i));
+    }
     store(frame, outputs[i], last.output(i), std::move(output));
   }
 }

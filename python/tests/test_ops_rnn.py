@@ -1,8 +1,10 @@
-"""Side-by-side property tests of the recurrent operators; see side_by_side.py."""
+"""Side-by-side property tests of operators that carry a state; see side_by_side.py."""
 
+import dwindle
 import numpy as np
 import pytest
-from side_by_side import check, normal, pick, repeat
+from onnx.reference import ReferenceEvaluator
+from side_by_side import check, node_model, normal, pick, repeat
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 ACTIVATIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
@@ -63,3 +65,65 @@ def test_each_activation_takes_the_next_alpha_and_beta(op):
         return check(op, arrays, 14, 3 if op == "LSTM" else 2, False, (), **attributes)
 
     repeat(case, 2, 40)
+
+
+def against_reference(op, arrays, outputs, opset, **attributes):
+    """ONNX Runtime has no kernels of these opsets yet."""
+    model = node_model(op, arrays, outputs, opset, **attributes)
+    feeds = {f"x{i}": array for i, array in enumerate(arrays) if array is not None}
+    got = dwindle.from_onnx(model).run(feeds)
+    for i, want in enumerate(ReferenceEvaluator(model).run(None, feeds)):
+        assert got[f"y{i}"].shape == want.shape
+        np.testing.assert_allclose(got[f"y{i}"], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["linear", "gated", "delta", "gated_delta"])
+def test_linear_attention(rule):
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        batch, tokens, keys, values, heads, shared = (int(n) for n in rng.integers(1, 4, 6))
+        keys += 1  # of one key, a decay a key and one a head look the same
+        arrays = [
+            normal(rng, (batch, tokens, heads * shared * keys)),
+            normal(rng, (batch, tokens, heads * keys)),
+            normal(rng, (batch, tokens, heads * values)),
+            normal(rng, (batch, heads, keys, values)) if rng.random() < 0.5 else None,
+            None,
+            None,
+        ]
+        if "gated" in rule:
+            arrays[4] = -np.abs(normal(rng, (batch, tokens, heads * pick(rng, 1, keys))))
+        if "delta" in rule:
+            arrays[5] = rng.random((batch, tokens, pick(rng, 1, heads))).astype(np.float32)
+        attributes = {"scale": 0.5} if rng.random() < 0.3 else {}
+        against_reference(
+            "LinearAttention",
+            arrays,
+            2,
+            27,
+            q_num_heads=heads * shared,
+            kv_num_heads=heads,
+            update_rule=rule,
+            **attributes,
+        )
+
+
+def test_causal_conv_with_state():
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        batch, channels, length, taps = (int(n) for n in rng.integers(1, 6, 4))
+        arrays = [
+            normal(rng, (batch, channels, length)),
+            normal(rng, (channels, 1, taps)),
+            normal(rng, (channels,)) if rng.random() < 0.5 else None,
+            normal(rng, (batch, channels, taps - 1)) if rng.random() < 0.5 else None,
+        ]
+        activation = pick(rng, "none", "silu", "swish")
+        against_reference("CausalConvWithState", arrays, 2, 27, activation=activation)
+
+
+def test_swiglu():
+    rng = np.random.default_rng(6)
+    for alpha in (1.0, 1.702):
+        gate, linear = normal(rng, (3, 5)), normal(rng, (3, 5))
+        against_reference("SwiGLU", [gate, linear], 1, 28, alpha=alpha)

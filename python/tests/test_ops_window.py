@@ -133,3 +133,42 @@ def test_conv_transpose():
         return check("ConvTranspose", arrays, pick(rng, *OPSETS), 1, False, **attributes)
 
     repeat(case, 21, 150)
+
+
+def test_deform_conv():
+    def case(rng):
+        kernel = dims(rng, 2, 1, 3)
+        strides, dilations = (tuple(int(n) for n in rng.integers(1, 3, 2)) for _ in range(2))
+        pads = [int(n) for n in rng.integers(0, 3, 4)]
+        groups, offset_groups = int(rng.integers(1, 3)), int(rng.integers(1, 3))
+        channels = groups * offset_groups * int(rng.integers(1, 3))
+        filters, images = groups * int(rng.integers(1, 4)), int(rng.integers(1, 3))
+        extents = dims(rng, 2, 5, 9)
+        places = tuple(
+            (n + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1
+            for i, n in enumerate(extents)
+        )
+        taps = offset_groups * kernel[0] * kernel[1]
+        arrays = [
+            normal(rng, (images, channels, *extents)),
+            normal(rng, (filters, channels // groups, *kernel)),
+            normal(rng, (images, 2 * taps, *places)) * 2,
+            normal(rng, (filters,)) if rng.random() < 0.5 else None,
+        ]
+        if rng.random() < 0.5:
+            arrays.append(rng.random((images, taps, *places)).astype(np.float32))
+        return check(
+            "DeformConv",
+            arrays,
+            pick(rng, 19, 22),
+            1,
+            False,
+            kernel_shape=kernel,
+            strides=strides,
+            dilations=dilations,
+            pads=pads,
+            group=groups,
+            offset_group=offset_groups,
+        )
+
+    repeat(case, 8, 60)
