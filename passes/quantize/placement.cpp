@@ -75,22 +75,6 @@ bool is_broadcast(const Value& small, const Value& large) {
   return stretched;
 }
 
-constexpr const char* kSoftmaxOfOne =
-    "a Softmax that may be of one element stands beside it: between integers, ONNX Runtime makes 0 "
-    "of that";
-
-// Of version 13 and up, which quantization asks for.
-bool may_be_softmax_of_one(const Node& node) {
-  if (!node.is("Softmax") || node.input(0) == nullptr) return false;
-  const auto& shape = node.input(0)->type.shape;
-  if (!shape || shape->empty()) return true;
-  const auto rank = static_cast<int64_t>(shape->size());
-  const int64_t axis = node.int_attribute("axis", -1);
-  if (axis < -rank || axis >= rank) return true;
-  const Dim& dim = (*shape)[static_cast<size_t>(axis < 0 ? axis + rank : axis)];
-  return !dim.known() || dim.extent <= 1;
-}
-
 class Placer {
  public:
   Placer(const Model& model, const KeptFloat& kept, const PlacementOptions& options,
@@ -127,45 +111,11 @@ class Placer {
       return;
     }
     if (!options_.activations || !is_float_tensor(node->output())) return;
-    if (feeds_softmax_of_one(*node, *rule) || reads_softmax_of_one(*node, *rule)) {
-      reasons_[node] = kSoftmaxOfOne;
-      if (rule->kind == QuantKind::kWeighted) store_weights(node, stored_inputs(*node));
-      return;
-    }
     if (rule->kind == QuantKind::kWeighted) {
       quantize_weighted(node, *rule);
     } else if (follows(*node, *rule)) {
       quantize_follower(node, *rule);
     }
-  }
-
-  // A Softmax between integers must not be of one element: ONNX Runtime 1.31 makes 0 of it, not 1.
-  // A node that only a Softmax reads had better write float; where other nodes make its input
-  // integers all the same, its output stays float.
-  static bool feeds_softmax_of_one(const Node& node, const QuantRule& rule) {
-    const Value* output = node.output();
-    if (rule.kind != QuantKind::kOwnRange || output->uses().size() != 1) return false;
-    return may_be_softmax_of_one(*output->uses().front().node);
-  }
-
-  bool reads_softmax_of_one(const Node& node, const QuantRule& rule) const {
-    for (size_t i = 0; i < node.num_inputs(); ++i) {
-      const bool data = rule.kind == QuantKind::kWeighted ? i < 2 : rule.is_data(i);
-      const Node* producer = data && node.input(i) != nullptr ? node.input(i)->producer() : nullptr;
-      while (producer != nullptr && moves_one_input(*producer)) {
-        producer = producer->input(0) == nullptr ? nullptr : producer->input(0)->producer();
-      }
-      if (producer != nullptr && may_be_softmax_of_one(*producer) &&
-          placement_.quantizes(producer->input(0))) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  static bool moves_one_input(const Node& node) {
-    const QuantRule* rule = quant_rule(node);
-    return rule != nullptr && rule->kind == QuantKind::kSharesRange && !node.is("Concat");
   }
 
   void store_weights(Node* node, const std::vector<int>& inputs) {
@@ -456,6 +406,64 @@ KeptFloat doubled_weights(const Placement& placement) {
   return doubled;
 }
 
+// Of version 13 and up, which quantization asks for.
+bool may_be_softmax_of_one(const Node& node) {
+  if (!node.is("Softmax") || node.input(0) == nullptr) return false;
+  const auto& shape = node.input(0)->type.shape;
+  if (!shape || shape->empty()) return true;
+  const auto rank = static_cast<int64_t>(shape->size());
+  const int64_t axis = node.int_attribute("axis", -1);
+  if (axis < -rank || axis >= rank) return true;
+  const Dim& dim = (*shape)[static_cast<size_t>(axis < 0 ? axis + rank : axis)];
+  return !dim.known() || dim.extent <= 1;
+}
+
+// The nodes that read `value` or what is moved from it.
+void add_readers(const Value* value, std::vector<const Node*>& readers) {
+  for (const Use& use : value->uses()) {
+    const QuantRule* rule = quant_rule(*use.node);
+    const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange;
+    if (moves && !use.node->is("Concat")) {
+      add_readers(use.node->output(), readers);
+    } else {
+      readers.push_back(use.node);
+    }
+  }
+}
+
+// A Softmax with integers on both sides must not be of one element: ONNX Runtime 1.31 makes 0 of
+// it, not 1. The nodes to keep so that it is not: the one before it where the Softmax alone reads
+// what that makes, else those behind.
+KeptFloat beside_softmax_of_one(const Model& model, const Placement& placement,
+                                const KeptFloat& kept) {
+  KeptFloat more;
+  auto keep = [&](const Node* node) {
+    if (kept.contains(node)) return;
+    more.emplace(node,
+                 "a Softmax that may be of one element stands beside it: between integers, ONNX "
+                 "Runtime makes 0 of that");
+  };
+  for_each_graph(*model.graph, [&](Graph& graph) {
+    for (const Node* node : graph.nodes()) {
+      if (!may_be_softmax_of_one(*node) || !placement.quantizes(node->input(0)) ||
+          !placement.quantizes(node->output())) {
+        continue;
+      }
+      const Node* before = node->input(0)->producer();
+      const QuantRule* rule = before == nullptr ? nullptr : quant_rule(*before);
+      if (rule != nullptr && rule->kind == QuantKind::kOwnRange &&
+          node->input(0)->uses().size() == 1 && !kept.contains(before)) {
+        keep(before);
+        continue;
+      }
+      std::vector<const Node*> readers;
+      add_readers(node->output(), readers);
+      for (const Node* reader : readers) keep(reader);
+    }
+  });
+  return more;
+}
+
 }  // namespace
 
 Placement place_quantization(const Model& model, const KeptFloat& kept,
@@ -464,8 +472,11 @@ Placement place_quantization(const Model& model, const KeptFloat& kept,
   StoredWeights still_stored = stored;
   for (;;) {
     Placement placement = Placer(model, all, options, still_stored).run();
+    const KeptFloat alone = beside_softmax_of_one(model, placement, all);
     const KeptFloat doubled = doubled_weights(placement);
-    if (doubled.empty()) return placement;
+    if (alone.empty() && doubled.empty()) return placement;
+    all.insert(alone.begin(), alone.end());
+    for (const auto& [node, reason] : alone) still_stored.insert(node);
     all.insert(doubled.begin(), doubled.end());
     for (const auto& [node, reason] : doubled) still_stored.erase(node);
   }

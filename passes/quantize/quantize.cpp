@@ -78,7 +78,7 @@ class KeepingDataset : public Dataset {
 // that are there for it alone.
 std::pair<Recipe, Recipe> split_at_quantization(const Recipe& recipe) {
   auto first = std::find_if(recipe.steps.begin(), recipe.steps.end(), [](const Step& step) {
-    return step.pass.starts_with("quantize-") || find_pass(step.pass).needs_calibration;
+    return is_quantizer(step.pass) || find_pass(step.pass).needs_calibration;
   });
   while (first != recipe.steps.begin() && std::prev(first)->implied) --first;
   return {{{recipe.steps.begin(), first}}, {{first, recipe.steps.end()}}};
@@ -96,20 +96,20 @@ std::optional<Scheme> static_scheme(const Recipe& recipe) {
   return std::nullopt;
 }
 
-// Says so where the outputs keep less than was asked for though no value is to blame: where all
-// layers add some noise, leaving a few in float is no help.
+// Says so where the outputs keep less than was asked for all the same: where all layers add some
+// noise, or outputs jump whatever is rounded, leaving a few values in float is no help.
 void tell_noisy_outputs(const Quality& quality, const Recipe& recipe, ProvenResult& result) {
   const std::optional<Scheme> scheme = static_scheme(recipe);
   if (!scheme || result.passes.empty()) return;
   const bool coarse_weights = dtype_bits(scheme->weights.dtype) < 8;
   for (const OutputAgreement& output : quality.outputs) {
     if (!(output.sqnr_db < scheme->least_output_sqnr)) continue;
-    quantizer_notes(result).push_back(
-        fmt::format("output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
-                    "min-output-sqnr, though no single activation costs much: {} keep more",
-                    output.output, output.sqnr_db, scheme->least_output_sqnr,
-                    coarse_weights ? "weights of more bits or in smaller blocks"
-                                   : "activations of 16 bits or none"));
+    quantizer_notes(result).push_back(fmt::format(
+        "output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
+        "min-output-sqnr, and leaving single activations in float is no help: {} keep more",
+        output.output, output.sqnr_db, scheme->least_output_sqnr,
+        coarse_weights ? "weights of more bits or in smaller blocks"
+                       : "activations of 16 bits or none"));
   }
 }
 
@@ -155,7 +155,7 @@ bool is_float_output(const Model& model, const std::string& name) {
 
 // Says of outputs what no comparison could tell.
 void tell_uncompared(const Quality& quality, const Model& model, ProvenResult& result) {
-  const bool rounded = quantized_weights(result);
+  const bool rounded = has_quantized(result);
   for (const OutputAgreement& output : quality.outputs) {
     if (result.passes.empty()) return;
     const std::string name = "output '" + output.output + "' ";
@@ -339,9 +339,10 @@ bool needs_calibration(const Recipe& recipe) {
                      [](const Step& step) { return find_pass(step.pass).needs_calibration; });
 }
 
+bool is_quantizer(std::string_view pass) { return pass.starts_with("quantize-"); }
+
 bool quantizes(const Recipe& recipe) {
-  return std::ranges::any_of(recipe.steps,
-                             [](const Step& step) { return step.pass.starts_with("quantize-"); });
+  return std::ranges::any_of(recipe.steps, is_quantizer, &Step::pass);
 }
 
 ProvenResult run_without_data(Model& model, const Recipe& recipe, const ProofOptions& options,

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/data/dataset.h"
@@ -26,6 +27,8 @@ Step quantization_step(std::map<std::string, OptionValue> options);
 PassRow quantize_verb_row();
 
 bool needs_calibration(const Recipe& recipe);
+// Whether a pass of this name quantizes.
+bool is_quantizer(std::string_view pass);
 // Whether the recipe quantizes: run_with_calibration() or run_without_data() is for it.
 bool quantizes(const Recipe& recipe);
 

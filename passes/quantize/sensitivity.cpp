@@ -143,9 +143,10 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
   double left = roundings.noise(all);
-  const double whole = left;
+  if (left <= allowed) return {};
+  const double whole = roundings.rough_noise(all);
   double at_last_check = whole;
-  if (left > allowed) parts.push({roundings.rough_noise(all), true, all});
+  parts.push({whole, true, all});
   const int runs = most_runs(all.size());
   while (left > allowed && !parts.empty() && roundings.runs() < runs) {
     const Part part = parts.top();

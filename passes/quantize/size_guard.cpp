@@ -14,8 +14,7 @@ namespace {
 
 // The report of the pass that quantized; of the last one, where none did.
 PassReport& quantizer(ProvenResult& result) {
-  const auto report = std::ranges::find_if(
-      result.passes, [](const PassReport& passed) { return passed.pass.starts_with("quantize-"); });
+  const auto report = std::ranges::find_if(result.passes, is_quantizer, &PassReport::pass);
   return report == result.passes.end() ? result.passes.back() : *report;
 }
 
@@ -37,33 +36,32 @@ std::optional<Recipe> weights_alone(Recipe quantization) {
   return quantization;
 }
 
-bool counts(const ProvenResult& result, const char* what) {
-  return std::ranges::any_of(result.passes, [&](const PassReport& report) {
-    return report.result.changed && report.result.counts.contains(what);
-  });
-}
-
 // The reports of a quantization that is given up tell of what is not in the file.
 void forget(const Recipe& quantization, ProvenResult& result) {
   result.passes.resize(result.passes.size() - quantization.steps.size());
 }
 
-// What was implied is taken back, and told of no more. What comes behind the quantization stays.
-void undo_implied(Model& model, const Model& simplified, Recipe quantization, PassContext context,
-                  ProvenResult& result) {
-  const auto first = result.passes.end() - static_cast<ptrdiff_t>(quantization.steps.size());
-  std::vector<Step> behind;
-  std::vector<PassReport> reports;
+// What was implied is taken back where it has done anything, and told of no more. What comes behind
+// the quantization is done again.
+void undo_implied(Model& model, const Model& simplified, const Recipe& quantization,
+                  PassContext& context, ProvenResult& result) {
+  const size_t first = result.passes.size() - quantization.steps.size();
+  std::vector<PassReport> told;
+  Recipe behind;
+  bool changed = false;
   for (size_t i = 0; i < quantization.steps.size(); ++i) {
     const Step& step = quantization.steps[i];
+    PassReport& report = result.passes[first + i];
+    changed |= step.implied && report.result.changed;
     if (step.implied) continue;
-    reports.push_back(std::move(first[static_cast<ptrdiff_t>(i)]));
-    if (!step.pass.starts_with("quantize-")) behind.push_back(step);
+    told.push_back(std::move(report));
+    if (!is_quantizer(step.pass)) behind.steps.push_back(step);
   }
-  result.passes.erase(first, result.passes.end());
-  std::ranges::move(reports, std::back_inserter(result.passes));
+  forget(quantization, result);
+  std::ranges::move(told, std::back_inserter(result.passes));
+  if (!changed) return;
   model = simplified.clone();
-  run_recipe(model, {behind}, context);
+  run_recipe(model, behind, context);
 }
 
 }  // namespace
@@ -73,7 +71,7 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
                         ProvenResult& result) {
   PassContext without_data = context;  // it has been read
   without_data.calibration = nullptr;
-  const bool quantized = counts(result, "weights quantized") || counts(result, "values quantized");
+  const bool quantized = has_quantized(result);
   if (!quantized) undo_implied(model, simplified, quantization, without_data, result);
   const uint64_t before = serialized_size(original), after = serialized_size(model);
   if (after <= before || result.passes.empty()) return;
@@ -103,7 +101,11 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
                                     ": it stays in float (may-grow takes it nevertheless)");
 }
 
-bool quantized_weights(const ProvenResult& result) { return counts(result, "weights quantized"); }
+bool has_quantized(const ProvenResult& result) {
+  return std::ranges::any_of(result.passes, [](const PassReport& report) {
+    return is_quantizer(report.pass) && report.result.changed;
+  });
+}
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {
   return quantizer(result).result.notes;

@@ -21,7 +21,7 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
 // there. `result` has passes.
 std::vector<std::string>& quantizer_notes(ProvenResult& result);
 
-// Whether a pass has quantized any.
-bool quantized_weights(const ProvenResult& result);
+// Whether a pass has quantized anything.
+bool has_quantized(const ProvenResult& result);
 
 }  // namespace dwindle::passes

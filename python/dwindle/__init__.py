@@ -97,10 +97,11 @@ def quantize(
     block_size, activations ("uint8", "int8", "uint16", "int16"), target, per_tensor, op_types,
     include and exclude (names of nodes, as globs: one string or several), first_last, and more.
     With activations="none" weights alone are quantized (quantize-weights), and `calib` is needed
-    for the proof alone; without it, random inputs serve. `max_drop` is the largest share of samples whose top class may
-    change; where it is more, BoundMissed is raised. It is for outputs with classes: those with one
-    axis of more than one element beside the first; without any, Unsupported is raised. `labels` is
-    the key of `calib` that holds classes. `mean`, `std` and `layout` are for a folder of images.
+    for the proof alone; without it, random inputs serve. `max_drop` is the largest share of samples
+    whose top class may change; where it is more, BoundMissed is raised. It is for outputs with
+    classes: those with one axis of more than one element beside the first; without any, Unsupported
+    is raised. `labels` is the key of `calib` that holds classes. `mean`, `std` and `layout` are for
+    a folder of images.
     What was found beside the original is in the result's `quality`.
     """
     data_options = {"labels": labels, "mean": mean, "std": std, "layout": layout}
@@ -123,8 +124,10 @@ def run_recipe(
 
     `recipe` is a list of pass names and of dicts {"pass": name, option: value}, such a list under
     the key "passes" of a dict, or the path of a JSON file of either. Options are spelled as
-    `passes()` lists them, or with "_" for "-". Raises BadOption for unknown passes and options. With `calib`, the result is run beside the original on that data (see its
-    `quality`); without, and with `check`, on random inputs (see its `proof`).
+    `passes()` lists them, or with "_" for "-". Raises BadOption for unknown passes and options.
+    With `calib`, the result is run beside the original on that data (see its `quality`); without,
+    and with `check`, on random inputs: see its `quality` where the recipe quantizes, else its
+    `proof`.
     """
     if isinstance(recipe, (str, _os.PathLike)):
         try:

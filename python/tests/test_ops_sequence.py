@@ -8,44 +8,8 @@ import pytest
 from dwindle import backend
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from side_by_side import data, dims, expected, pick, repeat
-
-INFO = helper.make_tensor_value_info
-NODE = helper.make_node
-
-
-def sequence_info(name, dtype=TensorProto.FLOAT):
-    return helper.make_tensor_sequence_value_info(name, dtype, None)
-
-
-def untyped(name):
-    return onnx.ValueInfoProto(name=name)
-
-
-def make(nodes, arrays, outputs, opset=17, constants=None):
-    """A model whose inputs are `arrays`, by name, and whose outputs are told no type."""
-    inputs = [
-        INFO(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for name, array in arrays.items()
-    ]
-    stored = [numpy_helper.from_array(np.asarray(a), n) for n, a in (constants or {}).items()]
-    graph = helper.make_graph(nodes, "sequences", inputs, [untyped(n) for n in outputs], stored)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-
-
-def same(model, feeds):
-    """Whether ONNX Runtime and the reference take the model; their answers must be ours then."""
-    wanted = expected(model, feeds)
-    if wanted is None:
-        return False
-    for proto in (model, dwindle.simplify(dwindle.from_onnx(model), check=False).to_onnx()):
-        results = dwindle.from_onnx(proto).run(feeds)
-        for info, want in zip(model.graph.output, wanted, strict=True):
-            got = results[info.name]
-            assert got.dtype == want.dtype
-            assert got.shape == want.shape
-            np.testing.assert_array_equal(got, want)
-    return True
+from sequence_models import INFO, NODE, make, same, sequence_info
+from side_by_side import data, dims, pick, repeat
 
 
 def against_reference(model, feeds):
@@ -435,54 +399,6 @@ def test_halves_in_declared_lists_stay_halves():
     made = dwindle.quantize(dwindle.from_onnx(model), [{"x": x}]).to_onnx()
     onnx.checker.check_model(made, full_check=True)
     assert [n.op_type for n in made.graph.node] == ["SequenceConstruct", "ConcatFromSequence"]
-
-
-def test_a_map_over_sequences():
-    """The body reads an element of each sequence, and what is no sequence each time."""
-    x, k = np.arange(12, dtype=np.float32).reshape(4, 3), np.float32([10, 20, 30])
-    body = helper.make_graph(
-        [NODE("Mul", ["a", "b"], ["m"]), NODE("Add", ["m", "c"], ["s"]), NODE("Neg", ["a"], ["n"])],
-        "body",
-        [INFO("a", TensorProto.FLOAT, None), INFO("b", TensorProto.FLOAT, None),
-         INFO("c", TensorProto.FLOAT, None)],
-        [INFO("s", TensorProto.FLOAT, None), INFO("n", TensorProto.FLOAT, None)],
-    )  # fmt: skip
-    nodes = [
-        NODE("SplitToSequence", ["x"], ["parts"], axis=0),
-        NODE("SequenceMap", ["parts", "parts", "k"], ["sums", "negatives"], "map", body=body),
-        NODE("ConcatFromSequence", ["sums"], ["y"], axis=0),
-        NODE("ConcatFromSequence", ["negatives"], ["z"], axis=0),
-    ]
-    model = make(nodes, {"x": x, "k": k}, ["y", "z"])
-    results = dwindle.from_onnx(model).run({"x": x, "k": k})
-    np.testing.assert_array_equal(results["y"], x * x + k)
-    np.testing.assert_array_equal(results["z"], -x)
-    model.graph.output[0].CopyFrom(INFO("y", TensorProto.FLOAT, [4, 3]))
-    model.graph.output[1].CopyFrom(INFO("z", TensorProto.FLOAT, [4, 3]))
-    assert same(model, {"x": x, "k": k})
-
-
-def test_optionals_between_nodes():
-    x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    nodes = [
-        NODE("Optional", ["x"], ["full"]),
-        NODE("OptionalHasElement", ["full"], ["has"]),
-        NODE("OptionalGetElement", ["full"], ["element"]),
-        NODE("Relu", ["element"], ["y"]),
-    ]
-    results = dwindle.from_onnx(make(nodes, {"x": x}, ["has", "y"], 18)).run({"x": x})
-    assert results["has"].item() is True
-    np.testing.assert_array_equal(results["y"], x)
-    kind = helper.make_tensor_type_proto(TensorProto.FLOAT, [2, 3])
-    nodes = [
-        NODE("Optional", [], ["empty"], type=kind),
-        NODE("OptionalHasElement", ["empty"], ["has"]),
-    ]
-    results = dwindle.from_onnx(make(nodes, {"x": x}, ["has"], 18)).run({"x": x})
-    assert results["has"].item() is False
-    nodes.append(NODE("OptionalGetElement", ["empty"], ["y"], "get"))
-    with pytest.raises(dwindle.Error, match="the optional is empty"):
-        dwindle.from_onnx(make(nodes, {"x": x}, ["has", "y"], 18)).run({"x": x})
 
 
 # ---- Inputs and outputs of the model -----------------------------------------------------------
