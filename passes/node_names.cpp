@@ -8,6 +8,7 @@
 #include <span>
 
 #include "core/support/error.h"
+#include "core/support/list_names.h"
 #include "core/support/nearest.h"
 #include "passes/quantize/quant_rules.h"
 
@@ -15,7 +16,6 @@ namespace dwindle::passes {
 namespace {
 
 constexpr size_t kNearest = 5;
-constexpr size_t kListed = 3;  // names in a note
 
 // What simplify merges into other nodes, rather than drop it or compute it beforehand.
 constexpr std::string_view kMergedOps[] = {"Add",           "BatchNormalization",
@@ -143,17 +143,6 @@ class Successors {
   std::set<std::string> given_;  // names in the original
 };
 
-// "'a', 'b', 'c' and 4 more".
-std::string listed(const std::set<std::string>& names, size_t most = kListed) {
-  std::string text;
-  size_t count = 0;
-  for (const std::string& name : names) {
-    if (count++ == most) return text + " and " + std::to_string(names.size() - most) + " more";
-    text += (text.empty() ? "'" : ", '") + name + "'";
-  }
-  return text;
-}
-
 [[noreturn]] void unknown(const std::string& option, std::string pattern,
                           const std::set<std::string>& known) {
   const std::string given = pattern;
@@ -162,7 +151,7 @@ std::string listed(const std::set<std::string>& names, size_t most = kListed) {
   const std::vector<std::string> names(known.begin(), known.end());
   const std::string near = did_you_mean(pattern, names, kNearest);
   throw BadOption(option + ": no node has a name that matches '" + given + "'" +
-                  (near.empty() ? "; nodes are called " + listed(known, kNearest) : near));
+                  (near.empty() ? "; nodes are called " + list_names(known, kNearest) : near));
 }
 
 }  // namespace
@@ -218,11 +207,11 @@ MatchedNodes matching_nodes(const Model& model, const Model* original,
     if (!any && merged.empty() && lost.empty()) unknown(option, pattern, known);
     const std::string place = option + " '" + pattern + "': ";
     if (!merged.empty()) {
-      result.notes.push_back(place + listed(merged) + " went into " + listed(into) +
+      result.notes.push_back(place + list_names(merged) + " went into " + list_names(into) +
                              " when the model was simplified");
     } else if (!any) {
       result.notes.push_back(place + "simplified, the model has no such node any more (" +
-                             listed(lost) + ")");
+                             list_names(lost) + ")");
     }
   }
   return result;

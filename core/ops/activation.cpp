@@ -224,27 +224,6 @@ Kernel swiglu_kernel(const Node& node, int) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "Relu", 1, infer_same, kEach<Relu, SignedTypes>, 0, kElementwise},
-    {"", "LeakyRelu", 1, infer_same, kEach<LeakyRelu>, 0, kElementwise},
-    {"", "ThresholdedRelu", 1, infer_same, kEach<ThresholdedRelu>, 0, kElementwise},
-    {"", "Elu", 1, infer_same, kEach<Elu>, 0, kElementwise},
-    {"", "Celu", 12, infer_same, kEach<Celu>, 0, kElementwise},
-    {"", "Selu", 6, infer_same, kEach<Selu>, 0, kElementwise},
-    {"", "Sigmoid", 1, infer_same, kEach<Sigmoid>, 0, kElementwise},
-    {"", "HardSigmoid", 1, infer_same, kEach<HardSigmoid>, 0, kElementwise},
-    {"", "HardSwish", 14, infer_same, kEach<HardSwish>, 0, kElementwise},
-    {"", "Swish", 24, infer_same, kEach<Swish>, 0, kElementwise},
-    {"", "Tanh", 1, infer_same, kEach<Tanh>, 0, kElementwise},
-    {"", "Erf", 9, infer_same, kEach<Erf>, 0, kElementwise},
-    {"", "Softplus", 1, infer_same, kEach<Softplus>, 0, kElementwise},
-    {"", "Softsign", 1, infer_same, kEach<Softsign>, 0, kElementwise},
-    {"", "Mish", 18, infer_same, kEach<Mish>, 0, kElementwise},
-    {"", "Gelu", 20, infer_same, kEach<Gelu>, 0, kElementwise},
-    {"", "SwiGLU", 28, infer_same, swiglu_kernel, 0, kElementwise},
-    {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
-};
-
 template <typename F>
 UnaryF32 function_of(const Node& node) {
   return F(node).kernel();
@@ -295,6 +274,28 @@ Kernel activation_kernel(const UnaryF32& function) {
   };
 }
 
-std::span<const OpRow> activation_ops() { return kRows; }
+std::span<const OpRow> activation_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Relu", 1, infer_same, kEach<Relu, SignedTypes>, 0, kElementwise},
+      {"", "LeakyRelu", 1, infer_same, kEach<LeakyRelu>, 0, kElementwise},
+      {"", "ThresholdedRelu", 1, infer_same, kEach<ThresholdedRelu>, 0, kElementwise},
+      {"", "Elu", 1, infer_same, kEach<Elu>, 0, kElementwise},
+      {"", "Celu", 12, infer_same, kEach<Celu>, 0, kElementwise},
+      {"", "Selu", 6, infer_same, kEach<Selu>, 0, kElementwise},
+      {"", "Sigmoid", 1, infer_same, kEach<Sigmoid>, 0, kElementwise},
+      {"", "HardSigmoid", 1, infer_same, kEach<HardSigmoid>, 0, kElementwise},
+      {"", "HardSwish", 14, infer_same, kEach<HardSwish>, 0, kElementwise},
+      {"", "Swish", 24, infer_same, kEach<Swish>, 0, kElementwise},
+      {"", "Tanh", 1, infer_same, kEach<Tanh>, 0, kElementwise},
+      {"", "Erf", 9, infer_same, kEach<Erf>, 0, kElementwise},
+      {"", "Softplus", 1, infer_same, kEach<Softplus>, 0, kElementwise},
+      {"", "Softsign", 1, infer_same, kEach<Softsign>, 0, kElementwise},
+      {"", "Mish", 18, infer_same, kEach<Mish>, 0, kElementwise},
+      {"", "Gelu", 20, infer_same, kEach<Gelu>, 0, kElementwise},
+      {"", "SwiGLU", 28, infer_same, swiglu_kernel, 0, kElementwise},
+      {"", "Shrink", 9, infer_same, kEach<Shrink, NumberTypes>, 0, kElementwise},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -140,15 +140,16 @@ Kernel cumulative_kernel(const Node& node, int) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "ArgMax", 1, infer_arg, arg_kernel<true>},
-    {"", "ArgMin", 1, infer_arg, arg_kernel<false>},
-    {"", "CumSum", 11, infer_same, cumulative_kernel<SumUp>},
-    {"", "CumProd", 26, infer_same, cumulative_kernel<MultiplyUp>},
-};
-
 }  // namespace
 
-std::span<const OpRow> arg_reduce_ops() { return kRows; }
+std::span<const OpRow> arg_reduce_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "ArgMax", 1, infer_arg, arg_kernel<true>},
+      {"", "ArgMin", 1, infer_arg, arg_kernel<false>},
+      {"", "CumSum", 11, infer_same, cumulative_kernel<SumUp>},
+      {"", "CumProd", 26, infer_same, cumulative_kernel<MultiplyUp>},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

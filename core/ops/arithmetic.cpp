@@ -255,21 +255,22 @@ Kernel mean_kernel(const Node&, int) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "Add", 7, infer_arithmetic<add_elements>, binary_kernel<AddOp>, 0, kElementwise},
-    {"", "Sub", 7, infer_arithmetic<sub_elements>, binary_kernel<SubOp>, 0, kElementwise},
-    {"", "Mul", 7, infer_arithmetic<mul_elements>, binary_kernel<MulOp>, 0, kElementwise},
-    {"", "Div", 7, infer_arithmetic<div_elements>, binary_kernel<DivOp>, 0, kElementwise},
-    {"", "Mod", 10, infer_arithmetic<mod_elements>, mod_kernel, 0, kElementwise},
-    {"", "PRelu", 7, infer_prelu, prelu_kernel, 1u << 1, kElementwise},
-    {"", "Min", 6, infer_arithmetic<min_elements>, variadic_kernel<MinOp>, 0, kElementwise},
-    {"", "Max", 6, infer_arithmetic<max_elements>, variadic_kernel<MaxOp>, 0, kElementwise},
-    {"", "Sum", 6, infer_broadcast_same, variadic_kernel<AddOp, FloatTypes>, 0, kElementwise},
-    {"", "Mean", 6, infer_broadcast_same, mean_kernel, 0, kElementwise},
-};
-
 }  // namespace
 
-std::span<const OpRow> arithmetic_ops() { return kRows; }
+std::span<const OpRow> arithmetic_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Add", 7, infer_arithmetic<add_elements>, binary_kernel<AddOp>, 0, kElementwise},
+      {"", "Sub", 7, infer_arithmetic<sub_elements>, binary_kernel<SubOp>, 0, kElementwise},
+      {"", "Mul", 7, infer_arithmetic<mul_elements>, binary_kernel<MulOp>, 0, kElementwise},
+      {"", "Div", 7, infer_arithmetic<div_elements>, binary_kernel<DivOp>, 0, kElementwise},
+      {"", "Mod", 10, infer_arithmetic<mod_elements>, mod_kernel, 0, kElementwise},
+      {"", "PRelu", 7, infer_prelu, prelu_kernel, 1u << 1, kElementwise},
+      {"", "Min", 6, infer_arithmetic<min_elements>, variadic_kernel<MinOp>, 0, kElementwise},
+      {"", "Max", 6, infer_arithmetic<max_elements>, variadic_kernel<MaxOp>, 0, kElementwise},
+      {"", "Sum", 6, infer_broadcast_same, variadic_kernel<AddOp, FloatTypes>, 0, kElementwise},
+      {"", "Mean", 6, infer_broadcast_same, mean_kernel, 0, kElementwise},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -325,13 +325,14 @@ void rotary(KernelContext& c) {
 
 Kernel rotary_kernel(const Node&, int) { return rotary; }
 
-const OpRow kRows[] = {
-    {"", "Attention", 23, infer_attention, attention_kernel},
-    {"", "RotaryEmbedding", 23, infer_rotary, rotary_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> attention_ops() { return kRows; }
+std::span<const OpRow> attention_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Attention", 23, infer_attention, attention_kernel},
+      {"", "RotaryEmbedding", 23, infer_rotary, rotary_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -214,12 +214,6 @@ Kernel instance_norm_kernel(const Node& node, int) {
 
 constexpr uint32_t kScaleAndBias = 1u << 1 | 1u << 2;
 
-const OpRow kRows[] = {
-    {"", "BatchNormalization", 7, infer_batch_norm, batch_norm_kernel,
-     kScaleAndBias | 1u << 3 | 1u << 4},
-    {"", "InstanceNormalization", 6, infer_same, instance_norm_kernel, kScaleAndBias},
-};
-
 }  // namespace
 
 bool takes_batch_statistics(const Node& node, int opset) {
@@ -257,6 +251,13 @@ std::optional<ChannelAffine> constant_batch_norm(const Node& node, int opset) {
   return affine;
 }
 
-std::span<const OpRow> batch_norm_ops() { return kRows; }
+std::span<const OpRow> batch_norm_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "BatchNormalization", 7, infer_batch_norm, batch_norm_kernel,
+       kScaleAndBias | 1u << 3 | 1u << 4},
+      {"", "InstanceNormalization", 6, infer_same, instance_norm_kernel, kScaleAndBias},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -251,16 +251,15 @@ void infer_cast_like(InferContext& c) {
 
 void infer_bit_cast(InferContext& c) { c.set_output(0, target_of(c.node()), c.shape(0)); }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Cast", 6, infer_cast, cast_kernel, 0, kElementwise, kNative},
-    {"", "CastLike", 15, infer_cast_like, cast_like_kernel, 0, kElementwise, kNative},
-    {"", "BitCast", 26, infer_bit_cast, bit_cast_kernel, 0, kElementwise, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> cast_ops() { return kRows; }
+std::span<const OpRow> cast_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Cast", 6, infer_cast, cast_kernel, 0, kElementwise, kNative},
+      {"", "CastLike", 15, infer_cast_like, cast_like_kernel, 0, kElementwise, kNative},
+      {"", "BitCast", 26, infer_bit_cast, bit_cast_kernel, 0, kElementwise, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -158,20 +158,19 @@ Kernel size_kernel(const Node&, int) {
   return [](KernelContext& c) { c.set_output(0, Tensor::scalar(c.input(0).size())); };
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Constant", 1, infer_constant, constant_kernel, 0, kNoTraits, kNative},
-    {"", "ConstantOfShape", 9, infer_constant_of_shape, constant_of_shape_kernel, 0, kNoTraits,
-     kNative},
-    {"", "Identity", 1, infer_identity, identity_kernel, 0, kMovesData, kNative},
-    {"", "Dropout", 7, infer_dropout, dropout_kernel, 0, kMovesData, kNative},
-    {"", "Shape", 1, infer_shape_op, shape_kernel, 0, kNoTraits, kNative},
-    {"", "Size", 1, infer_size, size_kernel, 0, kNoTraits, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> constant_ops() { return kRows; }
+std::span<const OpRow> constant_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Constant", 1, infer_constant, constant_kernel, 0, kNoTraits, kNative},
+      {"", "ConstantOfShape", 9, infer_constant_of_shape, constant_of_shape_kernel, 0, kNoTraits,
+       kNative},
+      {"", "Identity", 1, infer_identity, identity_kernel, 0, kMovesData, kNative},
+      {"", "Dropout", 7, infer_dropout, dropout_kernel, 0, kMovesData, kNative},
+      {"", "Shape", 1, infer_shape_op, shape_kernel, 0, kNoTraits, kNative},
+      {"", "Size", 1, infer_size, size_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -295,18 +295,17 @@ void sequence_map(KernelContext& c) {
 
 Kernel sequence_map_kernel(const Node&, int) { return sequence_map; }
 
-constexpr auto kNative = HalfFloats::kNative;
-
 // Scan of opset 8 is another operator, with a batch axis; it has no row.
-const OpRow kRows[] = {
-    {"", "If", 1, infer_if, if_kernel, 0, kHasGraphs, kNative},
-    {"", "Loop", 1, infer_loop, loop_kernel, 0, kHasGraphs, kNative},
-    {"", "Scan", 9, infer_scan, scan_kernel, 0, kHasGraphs, kNative},
-    {"", "SequenceMap", 17, infer_sequence_map, sequence_map_kernel, 0, kHasGraphs, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> control_ops() { return kRows; }
+std::span<const OpRow> control_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "If", 1, infer_if, if_kernel, 0, kHasGraphs, kNative},
+      {"", "Loop", 1, infer_loop, loop_kernel, 0, kHasGraphs, kNative},
+      {"", "Scan", 9, infer_scan, scan_kernel, 0, kHasGraphs, kNative},
+      {"", "SequenceMap", 17, infer_sequence_map, sequence_map_kernel, 0, kHasGraphs, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

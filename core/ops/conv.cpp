@@ -82,16 +82,17 @@ void conv(KernelContext& c, const ConvNeighbours& around) {
 
 Kernel conv_kernel(const Node&, int) { return fused_conv({}); }
 
-const OpRow kRows[] = {
-    {"", "Conv", 1, infer_conv, conv_kernel, 1u << 1 | 1u << 2},
-};
-
 }  // namespace
 
 Kernel fused_conv(ConvNeighbours neighbours) {
   return [around = std::move(neighbours)](KernelContext& c) { conv(c, around); };
 }
 
-std::span<const OpRow> conv_ops() { return kRows; }
+std::span<const OpRow> conv_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Conv", 1, infer_conv, conv_kernel, 1u << 1 | 1u << 2},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -159,12 +159,13 @@ void conv_transpose(KernelContext& c) {
 
 Kernel conv_transpose_kernel(const Node&, int) { return conv_transpose; }
 
-const OpRow kRows[] = {
-    {"", "ConvTranspose", 1, infer_conv_transpose, conv_transpose_kernel, 1u << 1 | 1u << 2},
-};
-
 }  // namespace
 
-std::span<const OpRow> conv_transpose_ops() { return kRows; }
+std::span<const OpRow> conv_transpose_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "ConvTranspose", 1, infer_conv_transpose, conv_transpose_kernel, 1u << 1 | 1u << 2},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -145,12 +145,13 @@ void deform_conv(KernelContext& c) {
 
 Kernel deform_conv_kernel(const Node&, int) { return deform_conv; }
 
-const OpRow kRows[] = {
-    {"", "DeformConv", 19, infer_deform_conv, deform_conv_kernel, 1u << 1 | 1u << 3},
-};
-
 }  // namespace
 
-std::span<const OpRow> deform_conv_ops() { return kRows; }
+std::span<const OpRow> deform_conv_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "DeformConv", 19, infer_deform_conv, deform_conv_kernel, 1u << 1 | 1u << 3},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

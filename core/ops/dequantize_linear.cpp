@@ -119,11 +119,12 @@ void infer_dequantize(InferContext& c) {
 
 constexpr uint32_t kData = 1u << 0;
 
-const OpRow kRows[] = {{"", "DequantizeLinear", 10, infer_dequantize, dequantize_kernel, kData,
-                        kNoTraits, HalfFloats::kNative}};
-
 }  // namespace
 
-std::span<const OpRow> dequantize_linear_ops() { return kRows; }
+std::span<const OpRow> dequantize_linear_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "DequantizeLinear", 10, infer_dequantize, dequantize_kernel, kData, kNoTraits, kNative}};
+  return kRows;
+}
 
 }  // namespace dwindle

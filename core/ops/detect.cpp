@@ -298,14 +298,15 @@ void max_roi_pool(KernelContext& c) {
 
 Kernel max_roi_pool_kernel(const Node&, int) { return max_roi_pool; }
 
-const OpRow kRows[] = {
-    {"", "NonMaxSuppression", 10, infer_nms, nms_kernel},
-    {"", "RoiAlign", 10, infer_roi_align, roi_align_kernel},
-    {"", "MaxRoiPool", 1, infer_max_roi_pool, max_roi_pool_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> detect_ops() { return kRows; }
+std::span<const OpRow> detect_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "NonMaxSuppression", 10, infer_nms, nms_kernel},
+      {"", "RoiAlign", 10, infer_roi_align, roi_align_kernel},
+      {"", "MaxRoiPool", 1, infer_max_roi_pool, max_roi_pool_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -329,13 +329,14 @@ void infer_det(InferContext& c) {
   c.set_output(0, c.dtype(0), Shape(shape->begin(), shape->end() - 2));
 }
 
-const OpRow kRows[] = {
-    {"", "Einsum", 12, infer_einsum, einsum_kernel},
-    {"", "Det", 11, infer_det, det_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> einsum_ops() { return kRows; }
+std::span<const OpRow> einsum_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Einsum", 12, infer_einsum, einsum_kernel},
+      {"", "Det", 11, infer_det, det_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -175,17 +175,16 @@ Kernel gather_nd_kernel(const Node& node, int opset) {
   return any_dtype([batch](KernelContext& c) { gather_nd(c, batch); }, 1u << 0);
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Gather", 1, infer_gather, gather_kernel, 1u << 0, kMovesData, kNative},
-    {"", "GatherElements", 11, infer_gather_elements, gather_elements_kernel, 0, kMovesData,
-     kNative},
-    {"", "GatherND", 11, infer_gather_nd, gather_nd_kernel, 0, kMovesData, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> gather_ops() { return kRows; }
+std::span<const OpRow> gather_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Gather", 1, infer_gather, gather_kernel, 1u << 0, kMovesData, kNative},
+      {"", "GatherElements", 11, infer_gather_elements, gather_elements_kernel, 0, kMovesData,
+       kNative},
+      {"", "GatherND", 11, infer_gather_nd, gather_nd_kernel, 0, kMovesData, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

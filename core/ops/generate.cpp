@@ -239,17 +239,16 @@ void trilu(KernelContext& c) {
 
 Kernel trilu_kernel(const Node&, int) { return any_dtype(trilu, 1u << 0); }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Range", 11, infer_range, range_kernel},
-    {"", "OneHot", 9, infer_one_hot, one_hot_kernel, 0, kNoTraits, kNative},
-    {"", "EyeLike", 9, infer_eye, eye_kernel, 0, kNoTraits, kNative},
-    {"", "Trilu", 14, infer_trilu, trilu_kernel, 0, kNoTraits, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> generate_ops() { return kRows; }
+std::span<const OpRow> generate_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Range", 11, infer_range, range_kernel},
+      {"", "OneHot", 9, infer_one_hot, one_hot_kernel, 0, kNoTraits, kNative},
+      {"", "EyeLike", 9, infer_eye, eye_kernel, 0, kNoTraits, kNative},
+      {"", "Trilu", 14, infer_trilu, trilu_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

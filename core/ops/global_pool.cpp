@@ -151,15 +151,16 @@ void max_unpool(KernelContext& c) {
 
 Kernel max_unpool_kernel(const Node&, int) { return max_unpool; }
 
-const OpRow kRows[] = {
-    {"", "GlobalAveragePool", 1, infer_global, global_average_kernel},
-    {"", "GlobalMaxPool", 1, infer_global, global_max_kernel},
-    {"", "GlobalLpPool", 2, infer_global, global_lp_kernel},
-    {"", "MaxUnpool", 9, infer_max_unpool, max_unpool_kernel, 0, kNoTraits, HalfFloats::kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> global_pool_ops() { return kRows; }
+std::span<const OpRow> global_pool_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "GlobalAveragePool", 1, infer_global, global_average_kernel},
+      {"", "GlobalMaxPool", 1, infer_global, global_max_kernel},
+      {"", "GlobalLpPool", 2, infer_global, global_lp_kernel},
+      {"", "MaxUnpool", 9, infer_max_unpool, max_unpool_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

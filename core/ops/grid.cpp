@@ -245,13 +245,14 @@ Kernel grid_sample_kernel(const Node& node, int) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "AffineGrid", 20, infer_affine_grid, affine_grid_kernel},
-    {"", "GridSample", 16, infer_grid_sample, grid_sample_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> grid_ops() { return kRows; }
+std::span<const OpRow> grid_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "AffineGrid", 20, infer_affine_grid, affine_grid_kernel},
+      {"", "GridSample", 16, infer_grid_sample, grid_sample_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

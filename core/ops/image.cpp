@@ -146,13 +146,14 @@ void center_crop_pad(KernelContext& c) {
 
 Kernel center_kernel(const Node&, int) { return any_dtype(center_crop_pad, 1u << 0); }
 
-const OpRow kRows[] = {
-    {"", "Col2Im", 18, infer_col2im, col2im_kernel},
-    {"", "CenterCropPad", 18, infer_center, center_kernel, 0, kNoTraits, HalfFloats::kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> image_ops() { return kRows; }
+std::span<const OpRow> image_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Col2Im", 18, infer_col2im, col2im_kernel},
+      {"", "CenterCropPad", 18, infer_center, center_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -152,13 +152,14 @@ Kernel qlinear_conv_kernel(const Node&, int) { return qlinear_conv; }
 
 void infer_qlinear_conv(InferContext& c) { infer_conv(c, 0, 3, c.dtype(7)); }
 
-const OpRow kRows[] = {
-    {"", "ConvInteger", 10, infer_conv_integer, conv_integer_kernel, 1u << 1},
-    {"", "QLinearConv", 10, infer_qlinear_conv, qlinear_conv_kernel, 1u << 3 | 1u << 8},
-};
-
 }  // namespace
 
-std::span<const OpRow> integer_conv_ops() { return kRows; }
+std::span<const OpRow> integer_conv_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "ConvInteger", 10, infer_conv_integer, conv_integer_kernel, 1u << 1},
+      {"", "QLinearConv", 10, infer_qlinear_conv, qlinear_conv_kernel, 1u << 3 | 1u << 8},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

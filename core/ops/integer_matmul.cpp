@@ -79,13 +79,14 @@ void infer_qlinear_matmul(InferContext& c) {
   c.set_output(0, c.dtype(7), infer_matmul_shape(c, 0, 3));
 }
 
-const OpRow kRows[] = {
-    {"", "MatMulInteger", 10, infer_matmul_integer, matmul_integer_kernel, 1u << 1},
-    {"", "QLinearMatMul", 10, infer_qlinear_matmul, qlinear_matmul_kernel, 1u << 3},
-};
-
 }  // namespace
 
-std::span<const OpRow> integer_matmul_ops() { return kRows; }
+std::span<const OpRow> integer_matmul_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "MatMulInteger", 10, infer_matmul_integer, matmul_integer_kernel, 1u << 1},
+      {"", "QLinearMatMul", 10, infer_qlinear_matmul, qlinear_matmul_kernel, 1u << 3},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

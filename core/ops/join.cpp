@@ -249,17 +249,16 @@ Kernel tile_kernel(const Node&, int) {
       1u << 0);
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Concat", 4, infer_concat, concat_kernel, 0, kMovesData, kNative},
-    {"", "Split", 2, infer_split, split_kernel, 0, kMovesData, kNative},
-    {"", "Expand", 8, infer_expand, expand_kernel, 0, kMovesData, kNative},
-    {"", "Tile", 6, infer_tile, tile_kernel, 0, kMovesData, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> join_ops() { return kRows; }
+std::span<const OpRow> join_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Concat", 4, infer_concat, concat_kernel, 0, kMovesData, kNative},
+      {"", "Split", 2, infer_split, split_kernel, 0, kMovesData, kNative},
+      {"", "Expand", 8, infer_expand, expand_kernel, 0, kMovesData, kNative},
+      {"", "Tile", 6, infer_tile, tile_kernel, 0, kMovesData, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -206,14 +206,15 @@ Kernel group_norm_kernel(const Node& node, int opset) {
 
 constexpr uint32_t kScaleAndBias = 1u << 1 | 1u << 2;
 
-const OpRow kRows[] = {
-    {"", "LayerNormalization", 17, infer_layer_norm, layer_norm_kernel, kScaleAndBias},
-    {"", "RMSNormalization", 23, infer_same, layer_norm_kernel, 1u << 1},
-    {"", "GroupNormalization", 18, infer_same, group_norm_kernel, kScaleAndBias},
-};
-
 }  // namespace
 
-std::span<const OpRow> layer_norm_ops() { return kRows; }
+std::span<const OpRow> layer_norm_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "LayerNormalization", 17, infer_layer_norm, layer_norm_kernel, kScaleAndBias},
+      {"", "RMSNormalization", 23, infer_same, layer_norm_kernel, 1u << 1},
+      {"", "GroupNormalization", 18, infer_same, group_norm_kernel, kScaleAndBias},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

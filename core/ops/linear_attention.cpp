@@ -204,13 +204,14 @@ void causal_conv(KernelContext& c) {
 
 Kernel causal_conv_kernel(const Node&, int) { return causal_conv; }
 
-const OpRow kRows[] = {
-    {"", "LinearAttention", 27, infer_linear_attention, linear_attention_kernel},
-    {"", "CausalConvWithState", 27, infer_causal_conv, causal_conv_kernel, 1u << 1 | 1u << 2},
-};
-
 }  // namespace
 
-std::span<const OpRow> linear_attention_ops() { return kRows; }
+std::span<const OpRow> linear_attention_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "LinearAttention", 27, infer_linear_attention, linear_attention_kernel},
+      {"", "CausalConvWithState", 27, infer_causal_conv, causal_conv_kernel, 1u << 1 | 1u << 2},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

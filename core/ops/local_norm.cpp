@@ -151,14 +151,15 @@ Kernel lrn_kernel(const Node& node, int) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "LpNormalization", 1, infer_same, lp_normalization_kernel},
-    {"", "MeanVarianceNormalization", 9, infer_same, mean_variance_kernel},
-    {"", "LRN", 1, infer_same, lrn_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> local_norm_ops() { return kRows; }
+std::span<const OpRow> local_norm_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "LpNormalization", 1, infer_same, lp_normalization_kernel},
+      {"", "MeanVarianceNormalization", 9, infer_same, mean_variance_kernel},
+      {"", "LRN", 1, infer_same, lrn_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -319,33 +319,32 @@ struct BitNot {
   }
 };
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "And", 7, infer_logical, logical_kernel<AndOp>, 0, kElementwise},
-    {"", "Or", 7, infer_logical, logical_kernel<OrOp>, 0, kElementwise},
-    {"", "Xor", 7, infer_logical, logical_kernel<XorOp>, 0, kElementwise},
-    {"", "Not", 1, infer_not, not_kernel, 0, kElementwise},
-    {"", "Equal", 7, infer_compare<equal_elements>, compare_kernel<EqualOp>, 0, kElementwise},
-    {"", "Less", 7, infer_compare<compare_elements<LessOp>>, compare_kernel<LessOp>, 0,
-     kElementwise},
-    {"", "Greater", 7, infer_compare<compare_elements<GreaterOp>>, compare_kernel<GreaterOp>, 0,
-     kElementwise},
-    {"", "LessOrEqual", 12, infer_compare<compare_elements<LessOrEqualOp>>,
-     compare_kernel<LessOrEqualOp>, 0, kElementwise},
-    {"", "GreaterOrEqual", 12, infer_compare<compare_elements<GreaterOrEqualOp>>,
-     compare_kernel<GreaterOrEqualOp>, 0, kElementwise},
-    {"", "Where", 9, infer_where, where_kernel, 0, kElementwise, kNative},
-    {"", "BitShift", 11, infer_broadcast_same, bit_shift_kernel, 0, kElementwise},
-    {"", "BitwiseAnd", 18, infer_broadcast_same, bits_kernel<BitAndOp>, 0, kElementwise},
-    {"", "BitwiseOr", 18, infer_broadcast_same, bits_kernel<BitOrOp>, 0, kElementwise},
-    {"", "BitwiseXor", 18, infer_broadcast_same, bits_kernel<BitXorOp>, 0, kElementwise},
-    {"", "BitwiseNot", 18, infer_same, unary_kernel<PerElement<BitNot>, IntegerTypes>, 0,
-     kElementwise},
-};
-
 }  // namespace
 
-std::span<const OpRow> logic_ops() { return kRows; }
+std::span<const OpRow> logic_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "And", 7, infer_logical, logical_kernel<AndOp>, 0, kElementwise},
+      {"", "Or", 7, infer_logical, logical_kernel<OrOp>, 0, kElementwise},
+      {"", "Xor", 7, infer_logical, logical_kernel<XorOp>, 0, kElementwise},
+      {"", "Not", 1, infer_not, not_kernel, 0, kElementwise},
+      {"", "Equal", 7, infer_compare<equal_elements>, compare_kernel<EqualOp>, 0, kElementwise},
+      {"", "Less", 7, infer_compare<compare_elements<LessOp>>, compare_kernel<LessOp>, 0,
+       kElementwise},
+      {"", "Greater", 7, infer_compare<compare_elements<GreaterOp>>, compare_kernel<GreaterOp>, 0,
+       kElementwise},
+      {"", "LessOrEqual", 12, infer_compare<compare_elements<LessOrEqualOp>>,
+       compare_kernel<LessOrEqualOp>, 0, kElementwise},
+      {"", "GreaterOrEqual", 12, infer_compare<compare_elements<GreaterOrEqualOp>>,
+       compare_kernel<GreaterOrEqualOp>, 0, kElementwise},
+      {"", "Where", 9, infer_where, where_kernel, 0, kElementwise, kNative},
+      {"", "BitShift", 11, infer_broadcast_same, bit_shift_kernel, 0, kElementwise},
+      {"", "BitwiseAnd", 18, infer_broadcast_same, bits_kernel<BitAndOp>, 0, kElementwise},
+      {"", "BitwiseOr", 18, infer_broadcast_same, bits_kernel<BitOrOp>, 0, kElementwise},
+      {"", "BitwiseXor", 18, infer_broadcast_same, bits_kernel<BitXorOp>, 0, kElementwise},
+      {"", "BitwiseNot", 18, infer_same, unary_kernel<PerElement<BitNot>, IntegerTypes>, 0,
+       kElementwise},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

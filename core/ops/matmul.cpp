@@ -155,13 +155,14 @@ Kernel gemm_kernel(const Node& node, int) {
 
 constexpr uint32_t kSecondHoldsWeights = 1u << 1;
 
-const OpRow kRows[] = {
-    {"", "MatMul", 1, infer_matmul, matmul_kernel, kSecondHoldsWeights},
-    {"", "Gemm", 7, infer_gemm, gemm_kernel, kSecondHoldsWeights | 1u << 2},
-};
-
 }  // namespace
 
-std::span<const OpRow> matmul_ops() { return kRows; }
+std::span<const OpRow> matmul_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "MatMul", 1, infer_matmul, matmul_kernel, kSecondHoldsWeights},
+      {"", "Gemm", 7, infer_gemm, gemm_kernel, kSecondHoldsWeights | 1u << 2},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -80,6 +80,7 @@ enum class HalfFloats {
   kViaFloat,  // the executor converts inputs to float and float outputs back (the default)
   kNative,    // the kernel takes any dtype as it is (data movement, Cast)
 };
+using enum HalfFloats;
 
 // Facts of an op that passes ask for.
 enum OpTraits : uint32_t {
@@ -98,7 +99,7 @@ struct OpRow {
   KernelFactory kernel;
   uint32_t weight_inputs = 0;  // bit i: input i usually holds weights
   uint32_t traits = kNoTraits;
-  HalfFloats half = HalfFloats::kViaFloat;
+  HalfFloats half = kViaFloat;
 };
 
 // The row of an op: that with the greatest `since` not above `opset`; null where there is none.

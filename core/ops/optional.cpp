@@ -38,16 +38,15 @@ Kernel get_element_kernel(const Node&, int) {
   };
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Optional", 15, infer_optional, optional_kernel, 0, kNoTraits, kNative},
-    {"", "OptionalHasElement", 15, infer_has_element, has_element_kernel, 0, kNoTraits, kNative},
-    {"", "OptionalGetElement", 15, infer_get_element, get_element_kernel, 0, kNoTraits, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> optional_ops() { return kRows; }
+std::span<const OpRow> optional_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Optional", 15, infer_optional, optional_kernel, 0, kNoTraits, kNative},
+      {"", "OptionalHasElement", 15, infer_has_element, has_element_kernel, 0, kNoTraits, kNative},
+      {"", "OptionalGetElement", 15, infer_get_element, get_element_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

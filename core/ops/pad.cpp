@@ -154,10 +154,6 @@ Kernel pad_kernel(const Node& node, int opset) {
       1u << 0 | 1u << 2);
 }
 
-const OpRow kRows[] = {
-    {"", "Pad", 2, infer_pad, pad_kernel, 0, kNoTraits, HalfFloats::kNative},
-};
-
 }  // namespace
 
 std::optional<SpatialPadding> spatial_padding(const Node& pad, int opset, size_t rank,
@@ -202,6 +198,11 @@ std::optional<SpatialPadding> spatial_padding(const Node& pad, int opset, size_t
   return padding;
 }
 
-std::span<const OpRow> pad_ops() { return kRows; }
+std::span<const OpRow> pad_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Pad", 2, infer_pad, pad_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -265,14 +265,15 @@ Kernel lp_pool_kernel(const Node& node, int opset) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "MaxPool", 1, infer_pool, max_pool_kernel},
-    {"", "AveragePool", 7, infer_pool, average_pool_kernel},
-    {"", "LpPool", 2, infer_pool, lp_pool_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> pool_ops() { return kRows; }
+std::span<const OpRow> pool_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "MaxPool", 1, infer_pool, max_pool_kernel},
+      {"", "AveragePool", 7, infer_pool, average_pool_kernel},
+      {"", "LpPool", 2, infer_pool, lp_pool_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

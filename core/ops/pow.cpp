@@ -113,10 +113,12 @@ void pow_op(KernelContext& c) {
 
 Kernel pow_kernel(const Node&, int) { return pow_op; }
 
-const OpRow kRows[] = {{"", "Pow", 7, infer_broadcast_same, pow_kernel, 0, kElementwise}};
-
 }  // namespace
 
-std::span<const OpRow> pow_ops() { return kRows; }
+std::span<const OpRow> pow_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Pow", 7, infer_broadcast_same, pow_kernel, 0, kElementwise}};
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -180,15 +180,14 @@ void infer_dynamic_quantize(InferContext& c) {
   c.set_output(2, DType::kUint8, Shape{});
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "QuantizeLinear", 10, infer_quantize, quantize_kernel, 0, kNoTraits, kNative},
-    {"", "DynamicQuantizeLinear", 11, infer_dynamic_quantize, dynamic_quantize_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> quantize_linear_ops() { return kRows; }
+std::span<const OpRow> quantize_linear_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "QuantizeLinear", 10, infer_quantize, quantize_kernel, 0, kNoTraits, kNative},
+      {"", "DynamicQuantizeLinear", 11, infer_dynamic_quantize, dynamic_quantize_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -97,20 +97,21 @@ void infer_multinomial(InferContext& c) {
 }
 
 constexpr OpRow row(std::string_view type, int since, InferFunction infer, KernelFactory kernel) {
-  return {"", type, since, infer, kernel, 0, kRandom, HalfFloats::kNative};
+  return {"", type, since, infer, kernel, 0, kRandom, kNative};
 }
-
-const OpRow kRows[] = {
-    row("RandomNormal", 1, infer_random, random_kernel),
-    row("RandomNormalLike", 1, infer_random, random_kernel),
-    row("RandomUniform", 1, infer_random, random_kernel),
-    row("RandomUniformLike", 1, infer_random, nullptr),
-    row("Bernoulli", 15, infer_bernoulli, nullptr),
-    row("Multinomial", 7, infer_multinomial, nullptr),
-};
 
 }  // namespace
 
-std::span<const OpRow> random_ops() { return kRows; }
+std::span<const OpRow> random_ops() {
+  static constexpr OpRow kRows[] = {
+      row("RandomNormal", 1, infer_random, random_kernel),
+      row("RandomNormalLike", 1, infer_random, random_kernel),
+      row("RandomUniform", 1, infer_random, random_kernel),
+      row("RandomUniformLike", 1, infer_random, nullptr),
+      row("Bernoulli", 15, infer_bernoulli, nullptr),
+      row("Multinomial", 7, infer_multinomial, nullptr),
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

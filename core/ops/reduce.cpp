@@ -249,21 +249,22 @@ int64_t join_product(int64_t a, int64_t b) { return wrapping_mul(a, b); }
 int64_t join_max(int64_t a, int64_t b) { return std::max(a, b); }
 int64_t join_min(int64_t a, int64_t b) { return std::min(a, b); }
 
-const OpRow kRows[] = {
-    {"", "ReduceSum", 1, infer_reduced_elements<join_sum>, reduce_kernel<SumJoin>},
-    {"", "ReduceMean", 1, infer_reduce, reduce_kernel<MeanOp>},
-    {"", "ReduceMax", 1, infer_reduced_elements<join_max>, reduce_kernel<MaxOp>},
-    {"", "ReduceMin", 1, infer_reduced_elements<join_min>, reduce_kernel<MinOp>},
-    {"", "ReduceProd", 1, infer_reduced_elements<join_product>, reduce_kernel<ProdOp>},
-    {"", "ReduceL1", 1, infer_reduce, reduce_kernel<L1Op>},
-    {"", "ReduceL2", 1, infer_reduce, reduce_kernel<L2Op>},
-    {"", "ReduceLogSum", 1, infer_reduce, reduce_kernel<LogSumOp>},
-    {"", "ReduceLogSumExp", 1, infer_reduce, log_sum_exp_kernel},
-    {"", "ReduceSumSquare", 1, infer_reduce, reduce_kernel<SumSquareOp>},
-};
-
 }  // namespace
 
-std::span<const OpRow> reduce_ops() { return kRows; }
+std::span<const OpRow> reduce_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "ReduceSum", 1, infer_reduced_elements<join_sum>, reduce_kernel<SumJoin>},
+      {"", "ReduceMean", 1, infer_reduce, reduce_kernel<MeanOp>},
+      {"", "ReduceMax", 1, infer_reduced_elements<join_max>, reduce_kernel<MaxOp>},
+      {"", "ReduceMin", 1, infer_reduced_elements<join_min>, reduce_kernel<MinOp>},
+      {"", "ReduceProd", 1, infer_reduced_elements<join_product>, reduce_kernel<ProdOp>},
+      {"", "ReduceL1", 1, infer_reduce, reduce_kernel<L1Op>},
+      {"", "ReduceL2", 1, infer_reduce, reduce_kernel<L2Op>},
+      {"", "ReduceLogSum", 1, infer_reduce, reduce_kernel<LogSumOp>},
+      {"", "ReduceLogSumExp", 1, infer_reduce, log_sum_exp_kernel},
+      {"", "ReduceSumSquare", 1, infer_reduce, reduce_kernel<SumSquareOp>},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

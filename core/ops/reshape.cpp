@@ -219,17 +219,16 @@ Kernel unsqueeze_kernel(const Node&, int opset) {
   };
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Reshape", 5, infer_reshape, reshape_kernel, 0, kMovesData, kNative},
-    {"", "Flatten", 1, infer_flatten, flatten_kernel, 0, kMovesData, kNative},
-    {"", "Squeeze", 1, infer_squeeze, squeeze_kernel, 0, kMovesData, kNative},
-    {"", "Unsqueeze", 1, infer_unsqueeze, unsqueeze_kernel, 0, kMovesData, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> reshape_ops() { return kRows; }
+std::span<const OpRow> reshape_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Reshape", 5, infer_reshape, reshape_kernel, 0, kMovesData, kNative},
+      {"", "Flatten", 1, infer_flatten, flatten_kernel, 0, kMovesData, kNative},
+      {"", "Squeeze", 1, infer_squeeze, squeeze_kernel, 0, kMovesData, kNative},
+      {"", "Unsqueeze", 1, infer_unsqueeze, unsqueeze_kernel, 0, kMovesData, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -278,13 +278,14 @@ Kernel resize_kernel(const Node& node, int opset) {
       [rule = read_resize_rule(node, opset), opset](KernelContext& c) { resize(c, rule, opset); };
 }
 
-const OpRow kRows[] = {
-    {"", "Resize", 10, infer_resize, resize_kernel},
-    {"", "Upsample", 7, infer_resize, resize_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> resize_ops() { return kRows; }
+std::span<const OpRow> resize_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Resize", 10, infer_resize, resize_kernel},
+      {"", "Upsample", 7, infer_resize, resize_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -135,14 +135,15 @@ Kernel lstm_kernel(const Node& node, int opset) {
 
 constexpr uint32_t kWeights = 1u << 1 | 1u << 2 | 1u << 3;
 
-const OpRow kRows[] = {
-    {"", "RNN", 7, infer_recurrent, rnn_kernel, kWeights},
-    {"", "GRU", 7, infer_recurrent, gru_kernel, kWeights},
-    {"", "LSTM", 7, infer_recurrent, lstm_kernel, kWeights},
-};
-
 }  // namespace
 
-std::span<const OpRow> rnn_ops() { return kRows; }
+std::span<const OpRow> rnn_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "RNN", 7, infer_recurrent, rnn_kernel, kWeights},
+      {"", "GRU", 7, infer_recurrent, gru_kernel, kWeights},
+      {"", "LSTM", 7, infer_recurrent, lstm_kernel, kWeights},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

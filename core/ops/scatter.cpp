@@ -255,17 +255,16 @@ Kernel tensor_scatter_kernel(const Node& node, int) {
       1u << 0 | 1u << 1);
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Scatter", 9, infer_like_data, scatter_elements_kernel, 0, kNoTraits, kNative},
-    {"", "ScatterElements", 11, infer_like_data, scatter_elements_kernel, 0, kNoTraits, kNative},
-    {"", "ScatterND", 11, infer_like_data, scatter_nd_kernel, 0, kNoTraits, kNative},
-    {"", "TensorScatter", 24, infer_like_data, tensor_scatter_kernel, 0, kNoTraits, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> scatter_ops() { return kRows; }
+std::span<const OpRow> scatter_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Scatter", 9, infer_like_data, scatter_elements_kernel, 0, kNoTraits, kNative},
+      {"", "ScatterElements", 11, infer_like_data, scatter_elements_kernel, 0, kNoTraits, kNative},
+      {"", "ScatterND", 11, infer_like_data, scatter_nd_kernel, 0, kNoTraits, kNative},
+      {"", "TensorScatter", 24, infer_like_data, tensor_scatter_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -325,18 +325,17 @@ Kernel unique_kernel(const Node& node, int) {
   };
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "NonZero", 9, infer_non_zero, non_zero_kernel},
-    {"", "Compress", 9, infer_compress, compress_kernel, 0, kMovesData, kNative},
-    {"", "ReverseSequence", 10, infer_reverse, reverse_kernel, 0, kMovesData, kNative},
-    {"", "TopK", 1, infer_top_k, top_k_kernel},
-    {"", "Unique", 11, infer_unique, unique_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> select_ops() { return kRows; }
+std::span<const OpRow> select_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "NonZero", 9, infer_non_zero, non_zero_kernel},
+      {"", "Compress", 9, infer_compress, compress_kernel, 0, kMovesData, kNative},
+      {"", "ReverseSequence", 10, infer_reverse, reverse_kernel, 0, kMovesData, kNative},
+      {"", "TopK", 1, infer_top_k, top_k_kernel},
+      {"", "Unique", 11, infer_unique, unique_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -318,21 +318,20 @@ void concat(KernelContext& c) {
 
 Kernel concat_kernel(const Node&, int) { return any_dtype(concat, 1u << 0); }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "SequenceEmpty", 11, infer_sequence, empty_kernel, 0, kNoTraits, kNative},
-    {"", "SequenceConstruct", 11, infer_sequence, construct_kernel, 0, kNoTraits, kNative},
-    {"", "SequenceInsert", 11, infer_sequence, insert_kernel, 0, kNoTraits, kNative},
-    {"", "SequenceErase", 11, infer_sequence, erase_kernel, 0, kNoTraits, kNative},
-    {"", "SequenceAt", 11, infer_at, at_kernel, 0, kNoTraits, kNative},
-    {"", "SequenceLength", 11, infer_length, length_kernel, 0, kNoTraits, kNative},
-    {"", "SplitToSequence", 11, infer_sequence, split_kernel, 0, kNoTraits, kNative},
-    {"", "ConcatFromSequence", 11, infer_concat, concat_kernel, 0, kNoTraits, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> sequence_ops() { return kRows; }
+std::span<const OpRow> sequence_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "SequenceEmpty", 11, infer_sequence, empty_kernel, 0, kNoTraits, kNative},
+      {"", "SequenceConstruct", 11, infer_sequence, construct_kernel, 0, kNoTraits, kNative},
+      {"", "SequenceInsert", 11, infer_sequence, insert_kernel, 0, kNoTraits, kNative},
+      {"", "SequenceErase", 11, infer_sequence, erase_kernel, 0, kNoTraits, kNative},
+      {"", "SequenceAt", 11, infer_at, at_kernel, 0, kNoTraits, kNative},
+      {"", "SequenceLength", 11, infer_length, length_kernel, 0, kNoTraits, kNative},
+      {"", "SplitToSequence", 11, infer_sequence, split_kernel, 0, kNoTraits, kNative},
+      {"", "ConcatFromSequence", 11, infer_concat, concat_kernel, 0, kNoTraits, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -367,17 +367,18 @@ void mel_weights(KernelContext& c) {
 
 Kernel mel_kernel(const Node&, int) { return mel_weights; }
 
-const OpRow kRows[] = {
-    {"", "HannWindow", 17, infer_window, window_kernel},
-    {"", "HammingWindow", 17, infer_window, window_kernel},
-    {"", "BlackmanWindow", 17, infer_window, window_kernel},
-    {"", "DFT", 17, infer_dft, dft_kernel},
-    {"", "STFT", 17, infer_stft, stft_kernel},
-    {"", "MelWeightMatrix", 17, infer_mel, mel_kernel},
-};
-
 }  // namespace
 
-std::span<const OpRow> signal_ops() { return kRows; }
+std::span<const OpRow> signal_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "HannWindow", 17, infer_window, window_kernel},
+      {"", "HammingWindow", 17, infer_window, window_kernel},
+      {"", "BlackmanWindow", 17, infer_window, window_kernel},
+      {"", "DFT", 17, infer_dft, dft_kernel},
+      {"", "STFT", 17, infer_stft, stft_kernel},
+      {"", "MelWeightMatrix", 17, infer_mel, mel_kernel},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -151,12 +151,13 @@ Kernel slice_kernel(const Node&, int opset) {
       1u << 0);
 }
 
-const OpRow kRows[] = {
-    {"", "Slice", 1, infer_slice, slice_kernel, 0, kMovesData, HalfFloats::kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> slice_ops() { return kRows; }
+std::span<const OpRow> slice_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Slice", 1, infer_slice, slice_kernel, 0, kMovesData, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -131,14 +131,15 @@ Kernel softmax_kernel(const Node& node, int opset) {
   };
 }
 
-const OpRow kRows[] = {
-    {"", "Softmax", 1, infer_same, softmax_kernel<Softmax>},
-    {"", "LogSoftmax", 1, infer_same, softmax_kernel<LogSoftmax>},
-    {"", "Hardmax", 1, infer_same, softmax_kernel<Hardmax>},
-};
-
 }  // namespace
 
-std::span<const OpRow> softmax_ops() { return kRows; }
+std::span<const OpRow> softmax_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Softmax", 1, infer_same, softmax_kernel<Softmax>},
+      {"", "LogSoftmax", 1, infer_same, softmax_kernel<LogSoftmax>},
+      {"", "Hardmax", 1, infer_same, softmax_kernel<Hardmax>},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

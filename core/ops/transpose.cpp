@@ -167,16 +167,15 @@ Kernel space_to_depth_kernel(const Node& node, int) {
       1u << 0);
 }
 
-constexpr auto kNative = HalfFloats::kNative;
-
-const OpRow kRows[] = {
-    {"", "Transpose", 1, infer_transpose, transpose_kernel, 0, kMovesData, kNative},
-    {"", "DepthToSpace", 1, infer_depth_to_space, depth_to_space_kernel, 0, kMovesData, kNative},
-    {"", "SpaceToDepth", 1, infer_space_to_depth, space_to_depth_kernel, 0, kMovesData, kNative},
-};
-
 }  // namespace
 
-std::span<const OpRow> transpose_ops() { return kRows; }
+std::span<const OpRow> transpose_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Transpose", 1, infer_transpose, transpose_kernel, 0, kMovesData, kNative},
+      {"", "DepthToSpace", 1, infer_depth_to_space, depth_to_space_kernel, 0, kMovesData, kNative},
+      {"", "SpaceToDepth", 1, infer_space_to_depth, space_to_depth_kernel, 0, kMovesData, kNative},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

@@ -164,36 +164,37 @@ Kernel clip_inputs_kernel(const Node&, int) {
 template <typename F, typename List = FloatTypes>
 constexpr KernelFactory kEach = unary_kernel<PerElement<F>, List>;
 
-const OpRow kRows[] = {
-    {"", "Abs", 1, infer_same, kEach<AbsOp, NumberTypes>, 0, kElementwise},
-    {"", "Neg", 1, infer_neg, kEach<NegOp, SignedTypes>, 0, kElementwise},
-    {"", "Sign", 9, infer_same, kEach<SignOp, NumberTypes>, 0, kElementwise},
-    {"", "Floor", 1, infer_same, kEach<FloorOp>, 0, kElementwise},
-    {"", "Ceil", 1, infer_same, kEach<CeilOp>, 0, kElementwise},
-    {"", "Round", 11, infer_same, kEach<RoundOp>, 0, kElementwise},
-    {"", "Exp", 1, infer_same, kEach<ExpOp>, 0, kElementwise},
-    {"", "Log", 1, infer_same, kEach<LogOp>, 0, kElementwise},
-    {"", "Sqrt", 1, infer_same, kEach<SqrtOp>, 0, kElementwise},
-    {"", "Reciprocal", 1, infer_same, kEach<ReciprocalOp>, 0, kElementwise},
-    {"", "Sin", 7, infer_same, kEach<SinOp>, 0, kElementwise},
-    {"", "Cos", 7, infer_same, kEach<CosOp>, 0, kElementwise},
-    {"", "Tan", 7, infer_same, kEach<TanOp>, 0, kElementwise},
-    {"", "Asin", 7, infer_same, kEach<AsinOp>, 0, kElementwise},
-    {"", "Acos", 7, infer_same, kEach<AcosOp>, 0, kElementwise},
-    {"", "Atan", 7, infer_same, kEach<AtanOp>, 0, kElementwise},
-    {"", "Sinh", 9, infer_same, kEach<SinhOp>, 0, kElementwise},
-    {"", "Cosh", 9, infer_same, kEach<CoshOp>, 0, kElementwise},
-    {"", "Asinh", 9, infer_same, kEach<AsinhOp>, 0, kElementwise},
-    {"", "Acosh", 9, infer_same, kEach<AcoshOp>, 0, kElementwise},
-    {"", "Atanh", 9, infer_same, kEach<AtanhOp>, 0, kElementwise},
-    {"", "IsNaN", 9, infer_predicate, is_nan_kernel, 0, kElementwise},
-    {"", "IsInf", 10, infer_predicate, is_inf_kernel, 0, kElementwise},
-    {"", "Clip", 6, infer_same, clip_attributes_kernel, 0, kElementwise},
-    {"", "Clip", 11, infer_same, clip_inputs_kernel, 0, kElementwise},
-};
-
 }  // namespace
 
-std::span<const OpRow> unary_math_ops() { return kRows; }
+std::span<const OpRow> unary_math_ops() {
+  static constexpr OpRow kRows[] = {
+      {"", "Abs", 1, infer_same, kEach<AbsOp, NumberTypes>, 0, kElementwise},
+      {"", "Neg", 1, infer_neg, kEach<NegOp, SignedTypes>, 0, kElementwise},
+      {"", "Sign", 9, infer_same, kEach<SignOp, NumberTypes>, 0, kElementwise},
+      {"", "Floor", 1, infer_same, kEach<FloorOp>, 0, kElementwise},
+      {"", "Ceil", 1, infer_same, kEach<CeilOp>, 0, kElementwise},
+      {"", "Round", 11, infer_same, kEach<RoundOp>, 0, kElementwise},
+      {"", "Exp", 1, infer_same, kEach<ExpOp>, 0, kElementwise},
+      {"", "Log", 1, infer_same, kEach<LogOp>, 0, kElementwise},
+      {"", "Sqrt", 1, infer_same, kEach<SqrtOp>, 0, kElementwise},
+      {"", "Reciprocal", 1, infer_same, kEach<ReciprocalOp>, 0, kElementwise},
+      {"", "Sin", 7, infer_same, kEach<SinOp>, 0, kElementwise},
+      {"", "Cos", 7, infer_same, kEach<CosOp>, 0, kElementwise},
+      {"", "Tan", 7, infer_same, kEach<TanOp>, 0, kElementwise},
+      {"", "Asin", 7, infer_same, kEach<AsinOp>, 0, kElementwise},
+      {"", "Acos", 7, infer_same, kEach<AcosOp>, 0, kElementwise},
+      {"", "Atan", 7, infer_same, kEach<AtanOp>, 0, kElementwise},
+      {"", "Sinh", 9, infer_same, kEach<SinhOp>, 0, kElementwise},
+      {"", "Cosh", 9, infer_same, kEach<CoshOp>, 0, kElementwise},
+      {"", "Asinh", 9, infer_same, kEach<AsinhOp>, 0, kElementwise},
+      {"", "Acosh", 9, infer_same, kEach<AcoshOp>, 0, kElementwise},
+      {"", "Atanh", 9, infer_same, kEach<AtanhOp>, 0, kElementwise},
+      {"", "IsNaN", 9, infer_predicate, is_nan_kernel, 0, kElementwise},
+      {"", "IsInf", 10, infer_predicate, is_inf_kernel, 0, kElementwise},
+      {"", "Clip", 6, infer_same, clip_attributes_kernel, 0, kElementwise},
+      {"", "Clip", 11, infer_same, clip_inputs_kernel, 0, kElementwise},
+  };
+  return kRows;
+}
 
 }  // namespace dwindle

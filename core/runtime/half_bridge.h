@@ -8,7 +8,7 @@
 
 namespace dwindle {
 
-// A context that can stand between half tensors and a kernel of HalfFloats::kViaFloat.
+// A context that can stand between half tensors and a kernel of kViaFloat.
 class HalfBridge : public KernelContext {
  public:
   // float16 and bfloat16 inputs become float for the kernel.

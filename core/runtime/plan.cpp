@@ -138,7 +138,7 @@ void GraphPlan::add_step(const Node& node, std::string& missing) {
   Step step;
   step.node = &node;
   step.kernel = row->kernel(node, opset);
-  step.half_via_float = row->half == HalfFloats::kViaFloat;
+  step.half_via_float = row->half == kViaFloat;
   for (Value* input : node.inputs()) step.inputs.push_back(source_of(input));
   for (Value* output : node.outputs()) {
     step.outputs.push_back(output == nullptr ? -1 : slots_.at(output));

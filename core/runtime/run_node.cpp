@@ -35,9 +35,9 @@ std::optional<std::vector<Tensor>> run_node(const Node& node, int opset,
   check_interrupted();
   const Kernel kernel = row->kernel(node, opset);
   NodeContext context(node, inputs);
-  if (row->half == HalfFloats::kViaFloat) context.widen_halves();
+  if (row->half == kViaFloat) context.widen_halves();
   kernel(context);
-  if (row->half == HalfFloats::kViaFloat) context.narrow_outputs();
+  if (row->half == kViaFloat) context.narrow_outputs();
   std::vector<Tensor> outputs(node.num_outputs());
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (node.output(i) == nullptr) continue;

@@ -8,7 +8,6 @@
 namespace dwindle::passes {
 namespace {
 
-constexpr size_t kMask = 3, kPastKey = 4, kValidKeys = 6;
 constexpr int kWindowsSince = 25;
 constexpr int kShorterMaskSince = 24;
 constexpr float kNever = -std::numeric_limits<float>::infinity();

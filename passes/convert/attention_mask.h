@@ -5,6 +5,9 @@
 
 namespace dwindle::passes {
 
+// Inputs of Attention.
+enum AttentionInput : size_t { kQ, kK, kV, kMask, kPastKey, kPastValue, kValidKeys };
+
 // Extents of the scores [batch, heads, queries, keys].
 struct AttentionScores {
   NodeWriter::Axis queries, keys;

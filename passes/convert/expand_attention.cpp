@@ -31,7 +31,6 @@ using Strings = std::vector<std::string>;
 
 constexpr int kSince = 23;
 
-enum Input : size_t { kQ, kK, kV, kPastKey = 4, kPastValue };
 enum Output : size_t { kY, kPresentKey, kPresentValue, kScores };
 // What output kScores shows.
 enum Shown : int64_t { kScaled, kCapped, kMasked, kSoftmax };

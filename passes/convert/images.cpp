@@ -95,14 +95,15 @@ void roi_align_coordinates(const NodeRaise& at) {
   at.node.set_attribute("coordinate_transformation_mode", std::string("output_half_pixel"));
 }
 
-constexpr Conversion kConversions[] = {
-    {"Upsample", 9, upsample_scales},        {"Upsample", 10, upsample_to_resize},
-    {"Resize", 11, resize_coordinates},      {"Resize", 13, resize_without_tf},
-    {"RoiAlign", 16, roi_align_coordinates}, {"GridSample", 20, grid_sample_modes},
-};
-
 }  // namespace
 
-std::span<const Conversion> image_conversions() { return kConversions; }
+std::span<const Conversion> image_conversions() {
+  static constexpr Conversion kConversions[] = {
+      {"Upsample", 9, upsample_scales},        {"Upsample", 10, upsample_to_resize},
+      {"Resize", 11, resize_coordinates},      {"Resize", 13, resize_without_tf},
+      {"RoiAlign", 16, roi_align_coordinates}, {"GridSample", 20, grid_sample_modes},
+  };
+  return kConversions;
+}
 
 }  // namespace dwindle::passes

@@ -69,14 +69,15 @@ void dft_input(const NodeRaise& at) {
   at.node.set_input(2, at.constant("axis", Tensor::scalar(axis)));
 }
 
-constexpr Conversion kConversions[] = {
-    {"Slice", 10, slice_inputs}, {"TopK", 10, topk_input},    {"Clip", 11, clip_inputs},
-    {"Pad", 11, pad_inputs},     {"Squeeze", 13, axes_input}, {"Unsqueeze", 13, axes_input},
-    {"Split", 13, split_input},  {"Split", 18, split_count},  {"DFT", 20, dft_input},
-};
-
 }  // namespace
 
-std::span<const Conversion> input_conversions() { return kConversions; }
+std::span<const Conversion> input_conversions() {
+  static constexpr Conversion kConversions[] = {
+      {"Slice", 10, slice_inputs}, {"TopK", 10, topk_input},    {"Clip", 11, clip_inputs},
+      {"Pad", 11, pad_inputs},     {"Squeeze", 13, axes_input}, {"Unsqueeze", 13, axes_input},
+      {"Split", 13, split_input},  {"Split", 18, split_count},  {"DFT", 20, dft_input},
+  };
+  return kConversions;
+}
 
 }  // namespace dwindle::passes

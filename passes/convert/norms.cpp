@@ -101,20 +101,21 @@ void mean_variance_axes(const NodeRaise& at) {
   at.node.set_attribute("axes", std::vector<int64_t>{0, 2, 3});
 }
 
-constexpr Conversion kConversions[] = {
-    {"BatchNormalization", 9, batch_norm_spatial},
-    {"BatchNormalization", 14, batch_norm_training},
-    {"Dropout", 10, dropout_ratio},
-    {"Dropout", 12, dropout_ratio},
-    {"MeanVarianceNormalization", 13, mean_variance_axes},
-    {"Softmax", 13, softmax_axis},
-    {"LogSoftmax", 13, softmax_axis},
-    {"Hardmax", 13, softmax_axis},
-    {"GroupNormalization", 21, group_norm_channels},
-};
-
 }  // namespace
 
-std::span<const Conversion> norm_conversions() { return kConversions; }
+std::span<const Conversion> norm_conversions() {
+  static constexpr Conversion kConversions[] = {
+      {"BatchNormalization", 9, batch_norm_spatial},
+      {"BatchNormalization", 14, batch_norm_training},
+      {"Dropout", 10, dropout_ratio},
+      {"Dropout", 12, dropout_ratio},
+      {"MeanVarianceNormalization", 13, mean_variance_axes},
+      {"Softmax", 13, softmax_axis},
+      {"LogSoftmax", 13, softmax_axis},
+      {"Hardmax", 13, softmax_axis},
+      {"GroupNormalization", 21, group_norm_channels},
+  };
+  return kConversions;
+}
 
 }  // namespace dwindle::passes

@@ -17,24 +17,25 @@ void floats_only(const NodeRaise& at) {
   }
 }
 
-constexpr Conversion kConversions[] = {
-    {"Erf", 13, floats_only},
-    {"ReduceSum", 13, axes_input},
-    {"ReduceL1", 18, axes_input},
-    {"ReduceL2", 18, axes_input},
-    {"ReduceLogSum", 18, axes_input},
-    {"ReduceLogSumExp", 18, axes_input},
-    {"ReduceMax", 18, axes_input},
-    {"ReduceMean", 18, axes_input},
-    {"ReduceMin", 18, axes_input},
-    {"ReduceProd", 18, axes_input},
-    {"ReduceSumSquare", 18, axes_input},
-    {"ReduceLogSum", 28, floats_only},
-    {"ReduceLogSumExp", 28, floats_only},
-};
-
 }  // namespace
 
-std::span<const Conversion> reduction_conversions() { return kConversions; }
+std::span<const Conversion> reduction_conversions() {
+  static constexpr Conversion kConversions[] = {
+      {"Erf", 13, floats_only},
+      {"ReduceSum", 13, axes_input},
+      {"ReduceL1", 18, axes_input},
+      {"ReduceL2", 18, axes_input},
+      {"ReduceLogSum", 18, axes_input},
+      {"ReduceLogSumExp", 18, axes_input},
+      {"ReduceMax", 18, axes_input},
+      {"ReduceMean", 18, axes_input},
+      {"ReduceMin", 18, axes_input},
+      {"ReduceProd", 18, axes_input},
+      {"ReduceSumSquare", 18, axes_input},
+      {"ReduceLogSum", 28, floats_only},
+      {"ReduceLogSumExp", 28, floats_only},
+  };
+  return kConversions;
+}
 
 }  // namespace dwindle::passes

@@ -61,13 +61,14 @@ void scan_batch(const NodeRaise& at) {
 
 void scatter_elements(const NodeRaise& at) { at.node.op_type = "ScatterElements"; }
 
-constexpr Conversion kConversions[] = {
-    {"Scan", 9, scan_batch},
-    {"Scatter", 11, scatter_elements},
-};
-
 }  // namespace
 
-std::span<const Conversion> scan_conversions() { return kConversions; }
+std::span<const Conversion> scan_conversions() {
+  static constexpr Conversion kConversions[] = {
+      {"Scan", 9, scan_batch},
+      {"Scatter", 11, scatter_elements},
+  };
+  return kConversions;
+}
 
 }  // namespace dwindle::passes

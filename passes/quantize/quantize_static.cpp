@@ -226,7 +226,7 @@ class QuantizeStatic : public Pass {
   Scheme scheme_;
 };
 
-std::vector<OptionSpec> option_specs() {
+std::vector<OptionSpec> quantize_static_options() {
   std::vector<OptionSpec> specs = weight_option_specs();
   for (auto&& more : {activation_option_specs(), selection_option_specs()}) {
     specs.insert(specs.end(), more.begin(), more.end());
@@ -240,7 +240,7 @@ PassRow quantize_static_row() {
   return {
       "quantize-static",
       "Quantize weights and activations to integers, with scales from calibration data",
-      option_specs(),
+      quantize_static_options(),
       [](const Options& options) -> std::unique_ptr<Pass> {
         return std::make_unique<QuantizeStatic>(options);
       },

@@ -98,7 +98,7 @@ class QuantizeWeights : public Pass {
   Scheme scheme_;
 };
 
-std::vector<OptionSpec> option_specs() {
+std::vector<OptionSpec> quantize_weights_options() {
   std::vector<OptionSpec> specs = weight_option_specs();
   const std::vector<OptionSpec> more = selection_option_specs();
   // Two bits leave 5 to 9 dB of what is spread evenly or normally.
@@ -114,7 +114,7 @@ PassRow quantize_weights_row() {
   return {
       "quantize-weights",
       "Quantize weights alone, to integers of 8, 4 or 2 bits, without data",
-      option_specs(),
+      quantize_weights_options(),
       [](const Options& options) -> std::unique_ptr<Pass> {
         return std::make_unique<QuantizeWeights>(options);
       },

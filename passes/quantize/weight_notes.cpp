@@ -4,20 +4,16 @@
 
 #include <algorithm>
 
+#include "core/support/list_names.h"
 #include "passes/node_names.h"
 
 namespace dwindle::passes {
 namespace {
 
-constexpr size_t kListed = 3;
-
 // "2 layers ('a', 'b')".
 std::string layers(const std::vector<std::string>& names) {
-  std::string text = fmt::format("{} layer{} (", names.size(), names.size() == 1 ? "" : "s");
-  for (size_t i = 0; i < std::min(names.size(), kListed); ++i) {
-    text += fmt::format("{}'{}'", i == 0 ? "" : ", ", names[i]);
-  }
-  return text + (names.size() > kListed ? ", …)" : ")");
+  return fmt::format("{} layer{} ({})", names.size(), names.size() == 1 ? "" : "s",
+                     list_names(names));
 }
 
 std::string dtype_of(DType dtype) { return std::string(dtype_name(dtype)); }

@@ -10,7 +10,7 @@
 namespace dwindle::passes {
 namespace {
 
-constexpr size_t kListed = 5;
+constexpr size_t kNodesTold = 5;
 
 std::string decibels(double db) {
   return std::isinf(db) && db > 0 ? "equal" : fmt::format("{:.1f} dB", db);
@@ -28,7 +28,7 @@ std::string WeightSqnr::summary() const {
   std::stable_sort(worst.begin(), worst.end(),
                    [](const NodeSqnr& a, const NodeSqnr& b) { return a.db < b.db; });
   std::string text = "SQNR of the weights: " + decibels(total_.sqnr_db());
-  for (size_t i = 0; i < std::min(kListed, worst.size()); ++i) {
+  for (size_t i = 0; i < std::min(kNodesTold, worst.size()); ++i) {
     text += fmt::format("{}'{}' {}", i == 0 ? "; least of " : ", ", worst[i].name,
                         decibels(worst[i].db));
   }

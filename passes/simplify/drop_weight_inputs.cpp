@@ -8,12 +8,11 @@
 // caller may override on purpose; with `all` it takes those too. Nested graphs have no such inputs.
 #include <algorithm>
 
+#include "core/support/list_names.h"
 #include "passes/simplify/simplify.h"
 
 namespace dwindle::passes {
 namespace {
-
-constexpr size_t kListed = 4;
 
 class DropWeightInputs : public Pass {
  public:
@@ -35,13 +34,9 @@ class DropWeightInputs : public Pass {
     }
     result.changed = inputs > 0;
     if (optional && inputs > 0) {
-      std::string listed;
-      for (size_t i = 0; i < std::min(names.size(), kListed); ++i) {
-        listed += (i == 0 ? "'" : ", '") + names[names.size() - 1 - i] + "'";
-      }
-      if (names.size() > kListed) listed += " and more";
+      std::ranges::reverse(names);  // inputs went from the last one to the first
       result.notes.push_back("inputs with a default are constants now, which nobody can feed: " +
-                             listed);
+                             list_names(names));
     }
     if (result.changed) model.ir_version = std::max<int64_t>(model.ir_version, 4);
     return result;

@@ -10,6 +10,10 @@
 
 namespace dwindle::testing {
 
+inline Tensor floats(const Dims& shape, const std::vector<float>& values) {
+  return Tensor::of<float>(shape, values);
+}
+
 // A node to run: an omitted input is an undefined tensor.
 struct OpCase {
   std::string type;

@@ -9,7 +9,7 @@ namespace dwindle::kernels {
 namespace {
 
 // Neighbouring columns that lie in one row of the output, and so in one row of the padded input.
-struct Run {
+struct ColumnRun {
   int64_t from, to, count;
 };
 
@@ -24,7 +24,7 @@ void copy_run(const float* from, float* to, int64_t count) {
 void fill_patches_f32(const PaddedInputF32& input, int64_t k0, int64_t k1, int64_t n0, int64_t n1,
                       float* to, int64_t ld) {
   const auto& [depth, height, width] = input.layout().conv().out_size;
-  Run runs[kGemmF32PanelWidth];
+  ColumnRun runs[kGemmF32PanelWidth];
   int64_t count = 0;
   for (int64_t n = n0; n < n1; n += runs[count++].count) {
     const int64_t w = n % width;

@@ -9,10 +9,9 @@
 namespace dwindle {
 namespace {
 
+using testing::floats;
 using testing::OpCase;
 using testing::run_op1;
-
-Tensor floats(Dims shape, std::vector<float> values) { return Tensor::of<float>(shape, values); }
 
 template <typename T>
 std::vector<T> values_of(const Tensor& tensor) {

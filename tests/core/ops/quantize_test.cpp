@@ -9,10 +9,9 @@
 namespace dwindle {
 namespace {
 
+using testing::floats;
 using testing::OpCase;
 using testing::run_op1;
-
-Tensor floats(Dims shape, std::vector<float> values) { return Tensor::of<float>(shape, values); }
 
 TEST(QuantizeTest, RoundsHalfToEvenAndSaturates) {
   const Tensor x = floats({7}, {0.5f, 1.5f, 2.5f, -0.5f, 1000, -1000, NAN});

@@ -9,10 +9,10 @@
 namespace dwindle {
 namespace {
 
+using testing::floats;
 using testing::OpCase;
 using testing::run_op1;
 
-Tensor floats(Dims shape, std::vector<float> values) { return Tensor::of<float>(shape, values); }
 Tensor ints(std::vector<int64_t> values) {
   return Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values);
 }
