@@ -7,16 +7,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build
-# From clean, compiling several sources at a time takes a fifth less; a tree that is there already keeps
-# what was chosen for it.
-unity=()
-[[ -e build/release ]] || unity=(--config-settings cmake.define.DWINDLE_UNITY=ON)
 
 show_steps() { grep --line-buffered -E '^ *\[[0-9]+/[0-9]+\] (Build|Link)|(warning|error):' || true; }
 
 if ! .venv/bin/python -m pip install --verbose --disable-pip-version-check \
   --no-build-isolation --no-deps --force-reinstall \
-  --config-settings build-dir=build/release "${unity[@]}" \
+  --config-settings build-dir=build/release \
   --config-settings cmake.define.DWINDLE_BUILD_TESTS=ON . 2>&1 |
   tee build/build.log | show_steps; then
   tail -n 40 build/build.log
