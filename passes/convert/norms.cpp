@@ -2,6 +2,8 @@
 //
 // No row is needed for LRN, InstanceNormalization and LpNormalization, whose steps are of dtypes
 // and words alone.
+#include <algorithm>
+
 #include "passes/convert/conversion.h"
 
 namespace dwindle::passes {
@@ -75,6 +77,8 @@ void softmax_axis(const NodeRaise& at) {
   const auto& shape = input->type.shape;
   const auto rank = shape ? static_cast<int64_t>(shape->size()) : int64_t{-1};
   if (axis == -1 || (rank > 0 && axis == rank - 1)) return;
+  // Of no elements nothing is computed, along whichever axis.
+  if (shape && std::ranges::any_of(*shape, [](const Dim& dim) { return dim.extent == 0; })) return;
   Node* shape_of = at.before("Shape", {input});
   Node* flatten = at.before("Flatten", {input});
   flatten->set_attribute("axis", axis);

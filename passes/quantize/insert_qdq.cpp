@@ -55,25 +55,47 @@ QdqInserter::Pair QdqInserter::add_pair(const Value& value, QuantParams params, 
   return {q, dq->output()};
 }
 
-void QdqInserter::quantize(Value* value, QuantParams params, DType dtype) {
-  if (value->constant() != nullptr) {
-    quantize_constant(value, params, dtype);
-    return;
-  }
+Value* QdqInserter::quantize(Value* value, QuantParams params, DType dtype) {
+  if (value->constant() != nullptr) return quantize_constant(value, params, dtype);
   const Pair pair = add_pair(*value, params, dtype);
   // The readers are moved over before the pair itself reads the value.
   value->graph()->replace(value, pair.dequantized);
   pair.quantize->set_input(0, value);
+  return pair.dequantized;
 }
 
-void QdqInserter::quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params,
-                               DType dtype) {
+Value* QdqInserter::quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params,
+                                 DType dtype) {
   const Pair pair = add_pair(*value, params, dtype);
   for (const Use& use : readers) use.node->set_input(use.input, pair.dequantized);
   pair.quantize->set_input(0, value);
+  return pair.dequantized;
 }
 
-void QdqInserter::quantize_constant(Value* value, QuantParams params, DType dtype) {
+void QdqInserter::dequantize_in_bodies(Value* dequantized, const std::vector<Use>& readers) {
+  Node* outer = dequantized->producer();
+  if (outer->input(0)->constant() != nullptr) return;  // integers to be fused must not be outside
+  std::unordered_map<Graph*, Value*> inner;
+  for (const Use& use : readers) {
+    Graph& graph = *use.node->graph();
+    if (&graph == outer->graph()) continue;
+    Value*& own = inner[&graph];
+    if (own == nullptr) {
+      std::vector<Value*> inputs = {outer->input(0)};
+      for (size_t i = 1; i < outer->num_inputs(); ++i) {
+        const Value& real = *outer->input(i);
+        inputs.push_back(constant(graph, real, "", *real.constant()));
+      }
+      own = graph.add_node("DequantizeLinear", inputs, 1, first_node(graph), dequantized->name())
+                ->output();
+      own->type = dequantized->type;
+    }
+    use.node->set_input(use.input, own);
+  }
+  if (dequantized->unused()) outer->graph()->erase(outer);
+}
+
+Value* QdqInserter::quantize_constant(Value* value, QuantParams params, DType dtype) {
   Graph& graph = *value->graph();
   const Tensor& real = *value->constant();
   const IntegerRange range = integer_range(dtype);
@@ -87,6 +109,7 @@ void QdqInserter::quantize_constant(Value* value, QuantParams params, DType dtyp
                               value->name() + "_dequantized");
   node->output()->type = value->type;
   graph.replace(value, node->output());
+  return node->output();
 }
 
 Value* QdqInserter::dequantized(const Value& real, Tensor integers, const Tensor& scales, int axis,

@@ -18,9 +18,14 @@ class QdqInserter {
  public:
   // Value → QuantizeLinear → DequantizeLinear → all that read the value, nested graphs too. A graph
   // output keeps its name. A constant becomes an integer initializer with a DequantizeLinear alone.
-  void quantize(Value* value, QuantParams params, DType dtype);
+  // Returns what is dequantized.
+  Value* quantize(Value* value, QuantParams params, DType dtype);
   // The same for `readers`, uses of the value, alone; all others go on reading it in float.
-  void quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params, DType dtype);
+  Value* quantize_for(const std::vector<Use>& readers, Value* value, QuantParams params,
+                      DType dtype);
+  // Gives those `readers` of `dequantized` that are in nested graphs a DequantizeLinear there, one
+  // a graph: runtimes fuse none across the border.
+  void dequantize_in_bodies(Value* dequantized, const std::vector<Use>& readers);
 
   // DequantizeLinear of the integer form of the constant `real`, placed with its constants in the
   // graph of `before`, which may be nested in that of `real`. `scales`: rank 0 or, along `axis`,
@@ -45,7 +50,7 @@ class QdqInserter {
   };
   // Behind `value`; nothing reads the result yet, and QuantizeLinear has no input yet.
   Pair add_pair(const Value& value, QuantParams params, DType dtype);
-  void quantize_constant(Value* value, QuantParams params, DType dtype);
+  Value* quantize_constant(Value* value, QuantParams params, DType dtype);
   Value* constant(Graph& graph, const Value& real, const std::string& suffix, Tensor tensor);
 
   using Key = std::tuple<const Graph*, DType, Dims, std::string>;

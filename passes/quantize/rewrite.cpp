@@ -122,29 +122,37 @@ class Rewriter {
       }
     }
     for (Value* value : plan_.placement.values) insert(value, plan_.params.at(value));
+    for (Value* value : dequantized_) {
+      inserter_.dequantize_in_bodies(value, readers_in_integers(*value));
+    }
     return clips_;
   }
 
  private:
+  std::vector<Use> readers_in_integers(const Value& value) const {
+    std::vector<Use> readers;
+    for (const Use& use : value.uses()) {
+      if (plan_.placement.in_integers(use.node)) readers.push_back(use);
+    }
+    return readers;
+  }
+
   // What integer arithmetic makes is an integer for all; what is computed in float is rounded for
   // those alone that compute in integers, and stays as it is for the others (the residual stream of
   // a transformer).
   void insert(Value* value, QuantParams params) {
     const Placement& placement = plan_.placement;
-    std::vector<Use> readers;
-    for (const Use& use : value->uses()) {
-      if (placement.in_integers(use.node)) readers.push_back(use);
-    }
+    const std::vector<Use> readers = readers_in_integers(*value);
     const bool all = readers.size() == value->uses().size() && !value->is_graph_output();
     if (!all && value->constant() == nullptr && !placement.makes_integers(value->producer())) {
-      inserter_.quantize_for(readers, value, params, plan_.activations);
+      dequantized_.push_back(inserter_.quantize_for(readers, value, params, plan_.activations));
       return;
     }
     if (Value* unclipped = without_clip(value, params)) {
       value = unclipped;
       ++clips_;
     }
-    inserter_.quantize(value, params, plan_.activations);
+    dequantized_.push_back(inserter_.quantize(value, params, plan_.activations));
   }
 
   void write_bias(const PlannedWeights& planned, const QuantRule& rule, float data_scale) {
@@ -208,6 +216,7 @@ class Rewriter {
   const KeptFloat& kept_;
   const RewriteOptions& options_;
   QdqInserter inserter_;
+  std::vector<Value*> dequantized_;
   int64_t clips_ = 0;
 };
 

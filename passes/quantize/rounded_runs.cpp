@@ -60,9 +60,7 @@ class OfSwitchedCopy : public RoundedRuns {
     Graph& graph = *value.graph();
     Value* on = graph.add_input(graph.add_value(graph.fresh_name(value.name() + "_rounded")));
     on->type = {DType::kBool, Shape{}, {}};
-    inserter.quantize(&value, params, dtype);
-    // The pair alone reads the value now.
-    Value* rounded = value.uses().front().node->output()->uses().front().node->output();
+    Value* rounded = inserter.quantize(&value, params, dtype);
     Node* chosen =
         graph.add_node("Where", {on, nullptr, &value}, 1, rounded->producer()->next(), on->name());
     chosen->output()->type = rounded->type;

@@ -29,9 +29,6 @@ constexpr double kLeastProgress = 0.1;
 // What stays in float for values that are no help in the end is lost time on the device.
 constexpr double kLeastGain = 0.5;
 
-// Feeds that parts are compared on; what is left in the end is measured on all.
-constexpr size_t kRoughFeeds = 1;
-
 using Values = std::vector<const Value*>;
 
 // What rounding costs on a few feeds.
@@ -43,32 +40,53 @@ class Roundings {
   }
 
   // Noise by signal at the worst output, where `values` are rounded.
-  double noise(const Values& values) { return noise(values, feeds_.size()); }
-  // The same on few of the feeds: enough to compare parts with each other.
+  double noise(const Values& values) {
+    start(values);
+    Powers outputs;
+    for (size_t i = 0; i < feeds_.size(); ++i) {
+      for (const auto& [name, power] : run(i)) outputs[name].add(power);
+    }
+    return worst(outputs).ratio();
+  }
+
+  // The same, which rough_noise() is compared with from now on: it takes the one feed that has most
+  // of this noise. All of it may be in one, where a score near a bound decides what is done.
+  double whole_noise(const Values& values) {
+    start(values);
+    std::vector<Powers> feeds;
+    Powers outputs;
+    for (size_t i = 0; i < feeds_.size(); ++i) {
+      feeds.push_back(run(i));
+      for (const auto& [name, power] : feeds[i]) outputs[name].add(power);
+    }
+    const double whole = worst(outputs).ratio();
+    double most = 0;
+    for (size_t i = 0; i < feeds_.size(); ++i) {
+      const double noise = worst(feeds[i]).noise;
+      if (noise > most) rough_feed_ = i;
+      most = std::max(most, noise);
+    }
+    const double rough = worst(feeds[rough_feed_]).ratio();
+    rough_scale_ = rough > 0 ? whole / rough : 1;
+    return whole;
+  }
+
+  // An estimate of noise() by one feed: enough to compare parts with each other.
   double rough_noise(const Values& values) {
-    return noise(values, std::min(feeds_.size(), kRoughFeeds));
+    start(values);
+    return rough_scale_ * worst(run(rough_feed_)).ratio();
   }
 
   int runs() const { return runs_; }
 
  private:
-  double noise(const Values& values, size_t feeds) {
-    ++runs_;
-    rounded_->round(values);
-    std::map<std::string, Power> outputs;
-    for (size_t i = 0; i < feeds; ++i) {
-      for (const auto& [name, tensor] : rounded_->run(feeds_[i].inputs)) {
-        outputs[name].add(real_[i].at(name), tensor);
-      }
-    }
-    double worst = 0;
-    for (const auto& [name, power] : outputs) worst = std::max(worst, power.ratio());
-    return worst;
-  }
-
   struct Power {
     double signal = 0, noise = 0;
 
+    void add(const Power& other) {
+      signal += other.signal;
+      noise += other.noise;
+    }
     void add(const Tensor& real, const Tensor& other) {
       if (!is_floating(real.dtype()) || real.shape() != other.shape()) return;
       const std::vector<float> a = to_floats(real), b = to_floats(other);
@@ -81,10 +99,35 @@ class Roundings {
     }
     double ratio() const { return signal > 0 ? noise / signal : 0; }
   };
+  using Powers = std::map<std::string, Power>;
+
+  // The powers of the outputs for feed i.
+  Powers run(size_t i) {
+    Powers outputs;
+    for (const auto& [name, tensor] : rounded_->run(feeds_[i].inputs)) {
+      outputs[name].add(real_[i].at(name), tensor);
+    }
+    return outputs;
+  }
+
+  static Power worst(const Powers& outputs) {
+    Power most;
+    for (const auto& [name, power] : outputs) {
+      if (power.ratio() > most.ratio()) most = power;
+    }
+    return most;
+  }
+
+  void start(const Values& values) {
+    ++runs_;
+    rounded_->round(values);
+  }
 
   const std::vector<Feed>& feeds_;
   std::unique_ptr<RoundedRuns> rounded_;
   std::vector<TensorMap> real_;
+  size_t rough_feed_ = 0;
+  double rough_scale_ = 1;
   int runs_ = 0;
 };
 
@@ -131,7 +174,9 @@ Roundings make_roundings(const Model& model, const Plan& plan, const Values& val
 
 // Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
 // left, which is taken out, until the rest is quiet enough. For the same reason one half tells
-// about the other, though no value is blamed before it was rounded alone.
+// about the other, though no value is blamed before it was rounded alone. Where they do not add up
+// (what comes out of a Concat is no noisier than what goes in, and neither is), what is left when
+// no part stands out is cut again.
 std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
                                              const std::vector<Feed>& feeds, double least_db,
                                              const MakeExecutor& executors) {
@@ -142,13 +187,19 @@ std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& pla
   std::vector<SensitiveValue> found;
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
-  double left = roundings.noise(all);
-  if (left <= allowed) return {};
-  const double whole = roundings.rough_noise(all);
+  const double whole = roundings.whole_noise(all);
+  if (whole <= allowed) return {};
+  double left = whole;
   double at_last_check = whole;
   parts.push({whole, true, all});
+  size_t at_last_start = 0;
   const int runs = most_runs(all.size());
-  while (left > allowed && !parts.empty() && roundings.runs() < runs) {
+  while (left > allowed && roundings.runs() < runs) {
+    if (parts.empty()) {
+      if (found.size() == at_last_start) break;
+      at_last_start = found.size();
+      parts.push({left, true, without(all, taken)});
+    }
     const Part part = parts.top();
     parts.pop();
     auto keep = [&](double noise, bool measured, Values values) {

@@ -36,6 +36,12 @@ std::optional<Recipe> weights_alone(Recipe quantization) {
   return quantization;
 }
 
+bool any_quantized(const std::vector<PassReport>& reports) {
+  return std::ranges::any_of(reports, [](const PassReport& report) {
+    return is_quantizer(report.pass) && report.result.changed;
+  });
+}
+
 // The reports of a quantization that is given up tell of what is not in the file.
 void forget(const Recipe& quantization, ProvenResult& result) {
   result.passes.resize(result.passes.size() - quantization.steps.size());
@@ -84,7 +90,7 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
   if (other) {
     model = simplified.clone();
     std::vector<PassReport> reports = run_recipe(model, *other, without_data);
-    if (serialized_size(model) <= before) {
+    if (any_quantized(reports) && serialized_size(model) <= before) {
       forget(quantization, result);
       std::ranges::move(reports, std::back_inserter(result.passes));
       quantizer_notes(result).push_back("with its activations quantized, the model would take " +
@@ -101,11 +107,7 @@ void undo_where_useless(Model& model, const Model& simplified, const Model& orig
                                     ": it stays in float (may-grow takes it nevertheless)");
 }
 
-bool has_quantized(const ProvenResult& result) {
-  return std::ranges::any_of(result.passes, [](const PassReport& report) {
-    return is_quantizer(report.pass) && report.result.changed;
-  });
-}
+bool has_quantized(const ProvenResult& result) { return any_quantized(result.passes); }
 
 std::vector<std::string>& quantizer_notes(ProvenResult& result) {
   return quantizer(result).result.notes;

@@ -125,3 +125,14 @@ def test_batches_of_nothing_are_no_samples():
     assert mixed.to_bytes() == dwindle.quantize(model, feeds[1:2], may_grow=True).to_bytes()
     with pytest.raises(dwindle.BadData, match="no samples"):
         dwindle.compare(model, mixed, data=[{"x": nothing}])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_old_softmax_of_nothing_is_raised(axis):
+    nodes = [helper.make_node("Softmax", ["x"], ["y"], axis=axis)]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [info("x", 1, [2, 8, 0])], [info("y", 1, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=4)
+    raised = dwindle.run_recipe(model, [{"pass": "raise-opset", "opset": 13}]).to_onnx()
+    assert raised.opset_import[0].version == 13
+    assert expected(raised, {"x": np.zeros((2, 8, 0), "f")})[0].shape == (2, 8, 0)

@@ -134,8 +134,9 @@ TEST(QuantizeStatic, QuantizesInBranches) {
   EXPECT_EQ(result.counts.at("weights quantized"), 2);
   const Graph& branch = *model.graph->last_node()->graph_attribute("then_branch");
   EXPECT_EQ(ops_of(branch),
-            "DequantizeLinear DequantizeLinear Conv QuantizeLinear DequantizeLinear "
-            "DequantizeLinear DequantizeLinear Conv QuantizeLinear DequantizeLinear");
+            "DequantizeLinear DequantizeLinear DequantizeLinear Conv QuantizeLinear "
+            "DequantizeLinear DequantizeLinear DequantizeLinear Conv QuantizeLinear "
+            "DequantizeLinear");
   data.rewind();
   const Feed feed = *data.next();
   const Tensor real = FloatExecutor(original).run(feed.inputs).at("y");
