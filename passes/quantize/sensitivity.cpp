@@ -40,33 +40,16 @@ class Roundings {
   }
 
   // Noise by signal at the worst output, where `values` are rounded.
-  double noise(const Values& values) {
-    start(values);
-    Powers outputs;
-    for (size_t i = 0; i < feeds_.size(); ++i) {
-      for (const auto& [name, power] : run(i)) outputs[name].add(power);
-    }
-    return worst(outputs).ratio();
-  }
+  double noise(const Values& values) { return worst(sum(run_all(values))).ratio(); }
 
   // The same, which rough_noise() is compared with from now on: it takes the one feed that has most
   // of this noise. All of it may be in one, where a score near a bound decides what is done.
   double whole_noise(const Values& values) {
-    start(values);
-    std::vector<Powers> feeds;
-    Powers outputs;
-    for (size_t i = 0; i < feeds_.size(); ++i) {
-      feeds.push_back(run(i));
-      for (const auto& [name, power] : feeds[i]) outputs[name].add(power);
-    }
-    const double whole = worst(outputs).ratio();
-    double most = 0;
-    for (size_t i = 0; i < feeds_.size(); ++i) {
-      const double noise = worst(feeds[i]).noise;
-      if (noise > most) rough_feed_ = i;
-      most = std::max(most, noise);
-    }
-    const double rough = worst(feeds[rough_feed_]).ratio();
+    const std::vector<Powers> feeds = run_all(values);
+    const auto hurt = std::ranges::max_element(
+        feeds, {}, [](const Powers& outputs) { return worst(outputs).noise; });
+    rough_feed_ = static_cast<size_t>(hurt - feeds.begin());
+    const double whole = worst(sum(feeds)).ratio(), rough = worst(*hurt).ratio();
     rough_scale_ = rough > 0 ? whole / rough : 1;
     return whole;
   }
@@ -108,6 +91,21 @@ class Roundings {
       outputs[name].add(real_[i].at(name), tensor);
     }
     return outputs;
+  }
+
+  std::vector<Powers> run_all(const Values& values) {
+    start(values);
+    std::vector<Powers> feeds;
+    for (size_t i = 0; i < feeds_.size(); ++i) feeds.push_back(run(i));
+    return feeds;
+  }
+
+  static Powers sum(const std::vector<Powers>& feeds) {
+    Powers all;
+    for (const Powers& outputs : feeds) {
+      for (const auto& [name, power] : outputs) all[name].add(power);
+    }
+    return all;
   }
 
   static Power worst(const Powers& outputs) {
