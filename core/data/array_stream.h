@@ -35,6 +35,9 @@ using ArrayStreams = std::map<std::string, std::unique_ptr<ArrayStream>>;
 
 std::unique_ptr<ArrayStream> stream_tensor(Tensor tensor);
 
+// The elements of a stream of float32, rounded to bfloat16 (to nearest even).
+std::unique_ptr<ArrayStream> stream_bfloat16(std::unique_ptr<ArrayStream> floats);
+
 // Raises IoError where the file cannot be read, BadData where it is no array of numbers.
 std::unique_ptr<ArrayStream> open_npy(const std::filesystem::path& path);
 

@@ -90,7 +90,7 @@ class Batches : public Dataset {
   }
 
   void add_column(const InputSpec& input, std::unique_ptr<ArrayStream> stream) {
-    check_dtype(input, stream->dtype(), source_);
+    stream = as_input_dtype(input, std::move(stream), source_);
     const Dims& dims = stream->shape();
     if (dims.empty()) bad_shape(input, dims);
     bool whole = false;

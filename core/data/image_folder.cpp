@@ -92,9 +92,10 @@ class ImageFolder : public Dataset {
     if (dtype == DType::kUint8 && normalized) {
       throw BadOption("mean and std do not apply: '" + input.name + "' takes uint8 pixels");
     }
-    if (dtype != DType::kUint8 && dtype != DType::kFloat && dtype != DType::kFloat16) {
-      throw BadData("images are fed as float32, float16 or uint8; '" + input.name + "' is " +
-                    to_string(input.type));
+    if (dtype != DType::kUint8 && dtype != DType::kFloat && dtype != DType::kFloat16 &&
+        dtype != DType::kBfloat16) {
+      throw BadData("images are fed as float32, float16, bfloat16 or uint8; '" + input.name +
+                    "' is " + to_string(input.type));
     }
   }
 
@@ -168,6 +169,9 @@ class ImageFolder : public Dataset {
           break;
         case DType::kFloat16:
           lay_out(image, reinterpret_cast<Float16*>(out), to_float16);
+          break;
+        case DType::kBfloat16:
+          lay_out(image, reinterpret_cast<Bfloat16*>(out), to_bfloat16);
           break;
         default:
           lay_out(image, reinterpret_cast<uint8_t*>(out),

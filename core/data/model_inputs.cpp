@@ -66,12 +66,19 @@ void check_keys(const std::vector<InputSpec>& inputs, const std::vector<std::str
   throw BadData(text + " (the model's inputs: " + list_inputs(inputs) + ")");
 }
 
-void check_dtype(const InputSpec& input, DType dtype, const std::string& source) {
-  const DType wanted = input.type.dtype;
-  if (wanted == dtype || wanted == DType::kUndefined) return;
+std::unique_ptr<ArrayStream> as_input_dtype(const InputSpec& input,
+                                            std::unique_ptr<ArrayStream> stream,
+                                            const std::string& source) {
+  const DType wanted = input.type.dtype, dtype = stream->dtype();
+  if (wanted == dtype || wanted == DType::kUndefined) return stream;
+  if (wanted == DType::kBfloat16 && dtype == DType::kFloat) {
+    return stream_bfloat16(std::move(stream));
+  }
   const std::string name(dtype_name(wanted));
+  const std::string numpy_name = wanted == DType::kBfloat16 ? "float32" : name;
   throw BadData(source + ": '" + input.name + "' is " + std::string(dtype_name(dtype)) +
-                ", but the model wants " + name + "; convert it with astype('" + name + "')");
+                ", but the model wants " + name + "; convert it with astype('" + numpy_name + "')" +
+                (numpy_name == name ? "" : ", which is rounded to " + name));
 }
 
 Tensor to_labels(const Tensor& tensor, const std::string& key, const std::string& source) {

@@ -1,10 +1,12 @@
 // What a dataset needs to know of a model's inputs, and the checks of arrays against them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/data/array_stream.h"
 #include "core/ir/model.h"
 
 namespace dwindle {
@@ -29,8 +31,11 @@ const InputSpec& only_input(const std::vector<InputSpec>& inputs, const std::str
 void check_keys(const std::vector<InputSpec>& inputs, const std::vector<std::string>& keys,
                 const std::string& source);
 
-// Raises BadData, with how to convert, where `dtype` is not the input's.
-void check_dtype(const InputSpec& input, DType dtype, const std::string& source);
+// `stream` as the dtype of the input: as it is, or float32 rounded to bfloat16, for which numpy's
+// files have no type. Raises BadData, with how to convert, where the input is of another dtype.
+std::unique_ptr<ArrayStream> as_input_dtype(const InputSpec& input,
+                                            std::unique_ptr<ArrayStream> stream,
+                                            const std::string& source);
 
 // Classes as int64 of the same shape. Raises BadData where they are no integers.
 Tensor to_labels(const Tensor& tensor, const std::string& key, const std::string& source);

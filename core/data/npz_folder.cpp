@@ -45,9 +45,9 @@ class NpzFolder : public Dataset {
     for (const InputSpec& input : inputs_) {
       auto it = streams.find(input.name);
       if (it == streams.end()) continue;
-      check_dtype(input, it->second->dtype(), source);
-      check_shape(input, it->second->shape(), source);
-      feed.inputs[input.name] = it->second->read_all();
+      const auto stream = as_input_dtype(input, std::move(it->second), source);
+      check_shape(input, stream->shape(), source);
+      feed.inputs[input.name] = stream->read_all();
     }
     feed.samples = feed.labels ? feed.labels->size() : batch_of(feed);
     return feed;

@@ -3,6 +3,7 @@
 import zipfile
 
 import dwindle
+import ml_dtypes
 import numpy as np
 import pytest
 from conftest import make_classifier, make_identity, samples
@@ -80,6 +81,20 @@ def test_dtypes(stored, dtype):
     model = make_identity(x=(dtype, ["N", 2]))
     x = np.array([[0, 1], [1, 0], [1, 1]], dtype)
     np.testing.assert_array_equal(joined(feeds(model, stored(x))), x)
+
+
+def test_float32_is_rounded_where_the_model_takes_bfloat16(stored, tmp_path):
+    bfloat16 = np.dtype(ml_dtypes.bfloat16)
+    x = samples(600, shape=(5,))
+    got = joined(feeds(make_identity(x=(bfloat16, ["N", 5])), stored(x)))
+    assert got.dtype == bfloat16
+    np.testing.assert_array_equal(got, x.astype(bfloat16))
+    (folder := tmp_path / "feeds").mkdir()
+    np.savez(folder / "0.npz", x=x)
+    got = joined(feeds(make_identity(x=(bfloat16, ["N", 5])), folder))
+    np.testing.assert_array_equal(got, x.astype(bfloat16))
+    with pytest.raises(dwindle.BadData, match=r"float64.*astype\('float32'\), which is rounded"):
+        feeds(make_identity(x=(bfloat16, ["N", 5])), stored(x.astype(np.float64)))
 
 
 def test_several_inputs_and_labels(tmp_path):
@@ -270,6 +285,9 @@ def test_images(images):
     np.testing.assert_array_equal(joined(got), pixels)
     got = feeds(image_model("N", 5, 6, 3, dtype=np.uint8), folder)
     np.testing.assert_array_equal(joined(got), pixels)
+    (got, *_) = feeds(image_model("N", 3, 5, 6, dtype=ml_dtypes.bfloat16), folder, std=3)
+    want = (pixels / np.float32(3)).transpose(0, 3, 1, 2).astype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(got[0]["x"], want)
     gray = joined(feeds(image_model("N", 1, 5, 6), folder))
     assert gray.shape == (5, 1, 5, 6)
     assert np.abs(gray[:, 0] - pixels @ np.float32([0.299, 0.587, 0.114])).max() < 2
