@@ -38,8 +38,8 @@ struct DatasetOptions {
 // extent where it is fixed (a ragged last one is filled by repeating its samples), otherwise of
 // `options.batch` (a ragged last one is smaller). In arrays of one rank more, each entry along the
 // first axis is a whole feed. float32 is rounded for an input of bfloat16, for which numpy's files
-// have no type. A one-dimensional integer array that is no input is taken for classes
-// and passed over; any other key that is no input is an error.
+// have no type. A one-dimensional integer array that is no input is taken for classes and passed
+// over; any other key that is no input is an error.
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& path, const Model& model,
                                       const DatasetOptions& options = {});
 

@@ -1,5 +1,7 @@
 #include "passes/quantize/calibrate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <unordered_set>
@@ -246,14 +248,11 @@ class Calibrator {
     try {
       observer->second->observe(tensor.values<float>());
     } catch (const BadData&) {
-      const NonFinite found = find_non_finite(tensor);
-      const std::string place = where(value, statistics_.samples, in_feed_);
-      if (found.nans > 0) {
-        throw BadData("calibration: " + place + ": NaN at element " +
-                      std::to_string(found.first_nan) + " of " + to_string(tensor.shape()));
-      }
-      // An attention mask may put infinities into a sound model.
-      statistics_.unusable.emplace(&value, "holds infinities: " + place);
+      // An attention mask may put infinities into a sound model, a mean over nothing NaN (of nodes
+      // without neighbours in a graph, of an empty segment), which is chosen away later on.
+      const char* what = find_non_finite(tensor).nans > 0 ? "NaN" : "infinities";
+      statistics_.unusable.emplace(
+          &value, fmt::format("holds {}: {}", what, where(value, statistics_.samples, in_feed_)));
     }
   }
 

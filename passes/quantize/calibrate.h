@@ -43,8 +43,8 @@ inline constexpr const char* kNeverReached = "calibration never reached it";
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes
-  // Values without a range, and why: no data reached them, they are infinite, or the
-  // executor does not show them.
+  // Values without a range, and why: no data reached them, they are not finite, or the executor does
+  // not show them.
   std::unordered_map<const Value*, std::string> unusable;
   std::unordered_set<const Graph*> unreached;  // of quantized_bodies(): no sample ran them
   std::vector<Feed> first_feeds;               // a few samples to look closer with
@@ -63,8 +63,7 @@ std::vector<const Graph*> quantized_bodies(const Placement& placement);
 void keep_first(const Feed& feed, std::vector<Feed>& kept);
 
 // Runs `model` over all of `data`. Memory does not grow with the number of samples. Raises BadData
-// where there is no sample, where a feed does not fit the model or is not finite, or where a value
-// becomes NaN (naming the value, the node and the sample).
+// where there is no sample, or where a feed does not fit the model or is not finite.
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
                      const ObserverOptions& options, bool channel_means, Progress* progress,
                      const MakeExecutor& executors = make_float_executor);

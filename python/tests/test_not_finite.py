@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from conftest import make_classifier, samples
 from onnx import TensorProto, helper, numpy_helper
+from small_models import run
 
 
 def damaged(name, value, index=-1, dtype=None):
@@ -221,7 +222,38 @@ def test_the_node_that_makes_the_first_nan_is_named():
     graph = helper.make_graph(nodes, "g", sides[:1], sides[1:], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     data = {"x": np.ones((3, 4), np.float32)}
-    with pytest.raises(dwindle.BadData, match="Sqrt node 'odd' makes NaN first, in 'root'"):
-        dwindle.quantize(model, data, activations="none")
-    with pytest.raises(dwindle.BadData, match="'root' .of Sqrt node 'odd'., sample 0: NaN at"):
-        dwindle.quantize(model, data)
+    for options in ({}, {"activations": "none"}):
+        with pytest.raises(dwindle.BadData, match="Sqrt node 'odd' makes NaN first, in 'root'"):
+            dwindle.quantize(model, data, **options)
+
+
+@pytest.mark.parametrize("chosen_away", [True, False])
+def test_a_mean_over_nothing_is_no_error(chosen_away):
+    """0/0, as means over the neighbours of a graph's lone nodes make it."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Mul", ["m", "degree"], ["sum"]),
+        helper.make_node("Div", ["sum", "degree"], ["mean"], name="mean"),
+        helper.make_node("IsNaN", ["mean"], ["alone"]),
+        helper.make_node("Where", ["alone", "zero", "mean"], ["clean"]),
+        helper.make_node("MatMul", ["clean" if chosen_away else "mean", "w"], ["y"], name="last"),
+    ]
+    shapes = {"x": ["N", 8, 32], "degree": ["N", 8, 1], "y": ["N", 8, 32]}
+    x, degree, y = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()
+    )
+    rng = np.random.default_rng(2)
+    stored = {"w": rng.standard_normal((32, 32)).astype(np.float32), "zero": np.float32(0)}
+    weights = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "g", [x, degree], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = {"x": samples(20, shape=(8, 32)), "degree": np.ones((20, 8, 1), np.float32)}
+    data["degree"][3, 2] = data["degree"][13, 5] = 0
+    small = dwindle.quantize(model, data)
+    if not chosen_away:
+        (note,) = [n for step in small.report for n in step["notes"] if "holds NaN" in n]
+        assert "'mean' (of Div node 'mean'), sample" in note
+    (got,), (want,) = run(small.to_bytes(), data), run(model, data)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    assert np.isnan(want).any() != chosen_away
+    assert np.nanmean((got - want) ** 2) < 1e-3 * np.nanmean(want**2)
