@@ -130,8 +130,9 @@ class Placer {
       // A table of what is added to scores may hold infinities, and so may other constants that are
       // no weights of a layer.
       if ((input == 0 || node->is("Einsum")) && holds_infinity(weights)) {
-        reasons_[node] = (node->op_type.starts_with("Gather") ? "its table '" : "its constant '") +
-                         weights->name() + "' holds an infinity";
+        const bool table = node->is("Slice") || node->op_type.starts_with("Gather");
+        reasons_[node] =
+            (table ? "its table '" : "its constant '") + weights->name() + "' holds an infinity";
         continue;
       }
       placement_.weights.push_back(site);

@@ -69,7 +69,7 @@ bool in_integers(const Node* node) {
 
 // Rows of bytes are looked up and multiplied by their scales: Gather, Cast, Mul.
 bool is_lookup(const Node* real, const Node* quantized) {
-  return (real->is("Gather") || real->is("GatherND")) && quantized->is("Mul");
+  return (real->is("Gather") || real->is("GatherND") || real->is("Slice")) && quantized->is("Mul");
 }
 
 std::vector<Pair> paired_values(const Model& real, const Model& quantized) {

@@ -24,6 +24,7 @@ constexpr QuantRule kRules[] = {
     {"Gather", kHoldsWeights, kNone, {0, -1}},
     {"GatherElements", kHoldsWeights, kNone, {0, -1}},
     {"GatherND", kHoldsWeights, kNone, {0, -1}},
+    {"Slice", kHoldsWeights, kNone, {0, -1}},
     {"Einsum", kHoldsWeights, kNone},
     {"LSTM", kHoldsWeights, kNone, {1, 2}},
     {"GRU", kHoldsWeights, kNone, {1, 2}},
@@ -73,14 +74,16 @@ bool pads_with_numbers(const Node& pad) {
   return value == nullptr || value->size() != 1 || to_floats(*value)[0] != 0.0f;
 }
 
+bool is_table(const Value* value) { return is_constant(value) && value->constant()->rank() > 1; }
+
 // Ops with two rules: a Gather looks up rows of a table where its first input is constant, else it
-// moves data; a Pad only moves data where it pads with what is there already.
+// moves data, and so does a Slice (of as many positions as a sequence has); a Pad only moves data
+// where it pads with what is there already.
 bool applies(const QuantRule& rule, const Node& node) {
   if (node.is("Gather")) return (rule.kind == kHoldsWeights) == is_constant(node.input(0));
   if (node.is("Pad")) return (rule.kind == kOwnRange) == pads_with_numbers(node);
-  if (node.is("GatherND") || node.is("GatherElements")) {
-    return is_constant(node.input(0)) && node.input(0)->constant()->rank() > 1;
-  }
+  if (node.is("Slice")) return (rule.kind == kHoldsWeights) == is_table(node.input(0));
+  if (node.is("GatherND") || node.is("GatherElements")) return is_table(node.input(0));
   return true;
 }
 
@@ -182,6 +185,12 @@ WeightAxes weight_axes(const Node& node, int input, int rank) {
     return {axis, axis == rank - 1 ? rank - 2 : rank - 1};
   }
   if ((node.is("GatherND") || node.is("GatherElements")) && rank > 1) return {0, rank - 1};
+  // Stored as [rows, elements], [1, rows, elements] or [rows, 1, elements].
+  if (node.is("Slice") && rank > 1) {
+    const Dims& shape = node.input(0)->constant()->shape();
+    const auto rows = std::find_if(shape.begin(), shape.end() - 2, [](int64_t n) { return n > 1; });
+    return {static_cast<int>(rows - shape.begin()), rank - 1};
+  }
   // [directions, gates · hidden, inputs or hidden]
   const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
   if (recurrent && input > 0 && rank == 3) return {1, 2};

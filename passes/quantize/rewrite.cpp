@@ -11,12 +11,19 @@
 namespace dwindle::passes {
 namespace {
 
-// Whether the node looks up whole rows: of which a scale can be looked up the same way.
-bool looks_up_rows(const Node& node) {
-  if (node.is("Gather")) return true;
+// Whether the node picks indices of axis `axis` of its table, and what belongs to them as a whole:
+// the scale of an index can be picked the same way.
+bool picks_along(const Node& node, int axis) {
+  if (node.is("Gather")) return axis == 0;
+  if (node.is("Slice")) {
+    const Tensor* axes = node.input(3) == nullptr ? nullptr : node.input(3)->constant();
+    if (axes == nullptr || axes->size() != 1) return false;
+    const int64_t sliced = to_int64s(*axes)[0];
+    return (sliced < 0 ? sliced + node.input(0)->constant()->rank() : sliced) == axis;
+  }
   if (!node.is("GatherND") || node.int_attribute("batch_dims", 0) != 0) return false;
   const auto& shape = node.input(1)->type.shape;
-  return shape && !shape->empty() && shape->back().extent == 1;
+  return axis == 0 && shape && !shape->empty() && shape->back().extent == 1;
 }
 
 // Gather → Cast → Mul with the gathered scales: the table stays small in memory too, where a
@@ -25,24 +32,27 @@ void write_table_of_bytes(const PlannedWeights& planned, QdqInserter& inserter) 
   Node& gather = *planned.site.node;
   Graph& graph = *gather.graph();
   const Value& table = *gather.input(0);
-  Value* const rows = gather.input(1);
   Value* const result = gather.output();
   const Tensor& scales = planned.quantized.scales;
   Dims column(planned.quantized.integers.shape().size(), 1);
-  column[0] = scales.size();
+  column[static_cast<size_t>(planned.format.axis)] = scales.size();
   Value* integers = inserter.constant(table, "_quantized", planned.quantized.integers);
   Value* factors = inserter.constant(table, "_scale", scales.reshaped(std::move(column)));
   auto add = [&](const char* op, const std::vector<Value*>& inputs, const char* suffix) {
     return graph.add_node(op, inputs, 1, &gather, result->name() + suffix);
   };
-  const char* gathers = gather.op_type.c_str();
-  Node* lookup = add(gathers, {integers, rows}, "_quantized");
-  lookup->name = gather.name;
-  Node* cast = add("Cast", {lookup->output()}, "_cast");
+  auto pick = [&](Value* from, const char* suffix) {
+    std::vector<Value*> inputs = gather.inputs();
+    inputs[0] = from;
+    return add(gather.op_type.c_str(), inputs, suffix);
+  };
+  Node* picked = pick(integers, "_quantized");
+  picked->name = gather.name;
+  Node* cast = add("Cast", {picked->output()}, "_cast");
   cast->set_attribute("to", static_cast<int64_t>(DType::kFloat));
-  Node* factor = add(gathers, {factors, rows}, "_scale");
+  Node* factor = pick(factors, "_scale");
   Node* product = graph.add_node("Mul", {cast->output(), factor->output()}, 0, &gather);
-  lookup->output()->type = {planned.format.dtype, result->type.shape, {}};
+  picked->output()->type = {planned.format.dtype, result->type.shape, {}};
   cast->output()->type = result->type;
   factor->output()->type = {DType::kFloat, std::nullopt, {}};
   // The value itself moves over: what is planned for it holds.
@@ -229,7 +239,7 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
   Value* real = planned.site.weights();
   Node* transpose = planned.site.transpose();
   make_room(planned);
-  if (looks_up_rows(node) && bytes && planned.format.axis == 0 && planned.format.block_size == 0) {
+  if (bytes && planned.format.block_size == 0 && picks_along(node, planned.format.axis)) {
     write_table_of_bytes(planned, inserter);
   } else {
     drop_factors(node, planned.real);
