@@ -198,12 +198,13 @@ class Placer {
 
   // ONNX Runtime 1.31 takes a DequantizeLinear along with what moves its output, which goes wrong
   // where a branch or a loop captures that (it aborts), and where it turns int8 into uint8 (it
-  // refuses the model). What is moved there, is moved as integers.
+  // refuses the model). What is moved there, is moved as integers: of what reads one rounded value,
+  // whether it is to stay in float or not, that makes no other numbers.
   void keep_moves_in_integers(Node* node) {
     const QuantRule* rule = quant_rule(*node);
     if (!options_.activations || rule == nullptr || rule->kind != QuantKind::kSharesRange ||
-        done_.contains(node) || kept_.contains(node) || !is_float_tensor(node->output()) ||
-        !placement_.quantizes(node->input(0))) {
+        done_.contains(node) || (kept_.contains(node) && node->is("Concat")) ||
+        !is_float_tensor(node->output()) || !placement_.quantizes(node->input(0))) {
       return;
     }
     const auto& uses = node->output()->uses();
