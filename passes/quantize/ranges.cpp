@@ -43,10 +43,14 @@ RangeChooser::RangeChooser(const Placement& placement, const Statistics& statist
   for (const Node* concat : placement.concats) join(*concat);
 }
 
-const Value* RangeChooser::root(const Value* value) const {
+const Value* RangeChooser::root(const Value* value) {
   const Value* at = placement_.source(value);
   for (auto next = joined_.find(at); next != joined_.end(); next = joined_.find(at)) {
     at = next->second;
+    // Halves the way for the next that asks (Tarjan and van Leeuwen 1984): where every layer joins
+    // what all before it have made, the way is as long as the model.
+    auto beyond = joined_.find(at);
+    if (beyond != joined_.end()) next->second = beyond->second;
   }
   return at;
 }

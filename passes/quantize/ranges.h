@@ -27,7 +27,7 @@ class RangeChooser {
     float narrowest;  // extent of the narrowest range that went into it
   };
   void join(const Node& concat);
-  const Value* root(const Value* value) const;
+  const Value* root(const Value* value);
   Group& group(const Value* value) { return groups_.at(root(value)); }
 
   const Placement& placement_;
