@@ -69,8 +69,8 @@ void add_options(Hash& hash, const ObserverOptions& options, bool channel_means)
   }
 }
 
-// Reads all feeds; keeps the first.
-void add_data(Hash& hash, Dataset& data, std::vector<Feed>& first, Progress* progress) {
+// Reads all feeds, and keeps a few of their samples.
+void add_data(Hash& hash, Dataset& data, SpreadSamples& some, Progress* progress) {
   size_t samples = 0;
   while (std::optional<Feed> feed = data.next()) {
     hash.add_number(static_cast<double>(feed->samples));
@@ -78,7 +78,7 @@ void add_data(Hash& hash, Dataset& data, std::vector<Feed>& first, Progress* pro
       hash.add(name);
       hash.add(tensor);
     }
-    keep_first(*feed, first);
+    some.take(*feed);
     samples += static_cast<size_t>(feed->samples);
     if (progress != nullptr) {
       progress->update("reading data", samples, static_cast<size_t>(data.size()));
@@ -196,14 +196,14 @@ CachedCalibration calibrate_cached(const std::filesystem::path& path, const Mode
   Hash hash;
   add_options(hash, options, channel_means);
   add_model(hash, model, placement);
-  std::vector<Feed> first;
-  add_data(hash, data, first, progress);
+  SpreadSamples some;
+  add_data(hash, data, some, progress);
   const std::string wanted = hash.hex();
   if (exists && cache.at("hash") == wanted) {
     try {
       CachedCalibration cached{from_json(cache, placement, channel_means),
                                "calibration is that of " + path.string()};
-      cached.statistics.first_feeds = std::move(first);
+      cached.statistics.some_samples = some.take_all();
       return cached;
     } catch (const std::exception& error) {
       throw BadData("calib-cache: " + path.string() + " is damaged (" + error.what() +

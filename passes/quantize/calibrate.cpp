@@ -15,9 +15,9 @@
 namespace dwindle::passes {
 namespace {
 
-// Samples kept to look closer with, and the memory that they may take.
-constexpr int64_t kFirstSamples = 4;
-constexpr size_t kMostKept = size_t{16} << 20;
+// Samples kept to look closer with, and the memory that one may take.
+constexpr size_t kMostKept = 4;
+constexpr size_t kMostSampleBytes = size_t{16} << 20;
 // Samples are run together as long as the largest value stays in the cache: a value is looked at
 // just after it is computed.
 constexpr int64_t kMostValueBytes = int64_t{2} << 20;
@@ -266,14 +266,26 @@ class Calibrator {
 
 }  // namespace
 
-void keep_first(const Feed& feed, std::vector<Feed>& kept) {
-  if (feed.samples == 0 || static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
+void SpreadSamples::take(const Feed& feed) {
+  if (feed.samples == 0) return;
   for (Feed& sample : split_samples(feed)) {
+    if (seen_++ % step_ != 0) continue;
     size_t bytes = 0;
     for (const auto& [name, tensor] : sample.inputs) bytes += tensor.nbytes();
-    if (bytes > kMostKept || static_cast<int64_t>(kept.size()) >= kFirstSamples) return;
-    kept.push_back(std::move(sample));
+    if (bytes > kMostSampleBytes) continue;
+    if (kept_.size() == kMostKept) thin_out();
+    // A part of a batch is copied, as it would keep the batch.
+    if (sample.samples < feed.samples) {
+      for (auto& [name, tensor] : sample.inputs) tensor.mutable_bytes();
+    }
+    kept_.push_back(std::move(sample));
   }
+}
+
+void SpreadSamples::thin_out() {
+  for (size_t i = 0; i < kept_.size(); i += 2) std::swap(kept_[i / 2], kept_[i]);
+  kept_.resize((kept_.size() + 1) / 2);
+  step_ *= 2;
 }
 
 Statistics calibrate(const Model& model, const Placement& placement, Dataset& data,
@@ -283,9 +295,10 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
   // A moving average goes feed by feed.
   const bool in_parts = options.method != CalibrationMethod::kMovingAverage;
   Calibrator calibrator(model, statistics, in_parts, executors);
+  SpreadSamples some;
   while (std::optional<Feed> feed = data.next()) {
     calibrator.take(*feed);
-    keep_first(*feed, statistics.first_feeds);
+    some.take(*feed);
     if (progress != nullptr) {
       progress->update("calibrating", static_cast<size_t>(statistics.samples),
                        static_cast<size_t>(data.size()));
@@ -293,6 +306,7 @@ Statistics calibrate(const Model& model, const Placement& placement, Dataset& da
   }
   if (statistics.samples == 0) throw BadData("the calibration data has no samples");
   calibrator.close();
+  statistics.some_samples = some.take_all();
   return statistics;
 }
 

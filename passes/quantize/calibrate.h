@@ -43,11 +43,11 @@ inline constexpr const char* kNeverReached = "calibration never reached it";
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source
   std::unordered_map<const Value*, ChannelMeans> means;  // data inputs of weighted nodes
-  // Values without a range, and why: no data reached them, they are not finite, or the executor does
-  // not show them.
+  // Values without a range, and why: no data reached them, they are not finite, or the executor
+  // does not show them.
   std::unordered_map<const Value*, std::string> unusable;
   std::unordered_set<const Graph*> unreached;  // of quantized_bodies(): no sample ran them
-  std::vector<Feed> first_feeds;               // a few samples to look closer with
+  std::vector<Feed> some_samples;              // SpreadSamples, to look closer with
   int64_t samples = 0;
 };
 
@@ -59,8 +59,20 @@ std::vector<std::pair<const Value*, int>> averaged_values(const Placement& place
 // The graphs inside others (branches, bodies of loops) with nodes to quantize, in a fixed order.
 std::vector<const Graph*> quantized_bodies(const Placement& placement);
 
-// Puts samples of `feed` behind `kept` until those are enough for Statistics::first_feeds.
-void keep_first(const Feed& feed, std::vector<Feed>& kept);
+// A few samples from the first to the last of a stream of unknown length: every step-th, with twice
+// the step whenever they become too many. Samples of which a few would take much memory are left
+// out, feeds that cannot be split count as one sample.
+class SpreadSamples {
+ public:
+  void take(const Feed& feed);
+  std::vector<Feed> take_all() { return std::move(kept_); }
+
+ private:
+  void thin_out();
+
+  std::vector<Feed> kept_;
+  int64_t seen_ = 0, step_ = 1;
+};
 
 // Runs `model` over all of `data`. Memory does not grow with the number of samples. Raises BadData
 // where there is no sample, or where a feed does not fit the model or is not finite.

@@ -112,15 +112,15 @@ class QuantizeStatic : public Pass {
     };
     keep_unusable(plan, statistics, kept, stored);
     place();
-    const auto& first = statistics.first_feeds;
-    const std::vector<Feed> probed(first.begin(),
-                                   first.begin() + std::min<ptrdiff_t>(kProbed, std::ssize(first)));
+    const auto& some = statistics.some_samples;
+    const std::vector<Feed> probed(some.begin(),
+                                   some.begin() + std::min<ptrdiff_t>(kProbed, std::ssize(some)));
     if (scheme_.least_sqnr > 0 && !plan.placement.nodes.empty() &&
         keep_lossy(node_sqnr(model, plan, probed, context.executors), kept)) {
       place();
     }
     if (scheme_.least_output_sqnr > 0 &&
-        keep_sensitive(model, plan, first, context.executors, kept, stored, result)) {
+        keep_sensitive(model, plan, some, context.executors, kept, stored, result)) {
       place();
     }
   }

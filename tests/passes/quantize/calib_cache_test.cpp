@@ -84,7 +84,7 @@ TEST(CalibCache, what_comes_back_is_what_went_in) {
     EXPECT_EQ(cached.samples, fresh.samples);
     EXPECT_EQ(cached.unusable, fresh.unusable);
     EXPECT_FALSE(fresh.unusable.empty());
-    EXPECT_EQ(cached.first_feeds.size(), fresh.first_feeds.size());
+    EXPECT_EQ(cached.some_samples.size(), fresh.some_samples.size());
     ASSERT_EQ(cached.observers.size(), fresh.observers.size());
     for (const auto& [value, observer] : fresh.observers) {
       const Range wanted = observer->range(), got = cached.observers.at(value)->range();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "core/data/open_dataset.h"
 #include "core/ops/infer.h"
 #include "core/support/error.h"
@@ -43,7 +45,7 @@ TEST(Calibrate, ranges_and_means_are_those_of_the_data) {
   const Model model = logarithm(1);
   const Statistics statistics = calibrate(model, {{1, 2, 3, 4}, {5, 6, 7, 8}});
   EXPECT_EQ(statistics.samples, 2);
-  EXPECT_EQ(statistics.first_feeds.size(), 2u);
+  EXPECT_EQ(statistics.some_samples.size(), 2u);
   const Range range = statistics.observers.at(model.graph->find("x"))->range();
   EXPECT_EQ(range.low, 0);  // every range holds it
   EXPECT_EQ(range.high, 8);
@@ -76,6 +78,28 @@ TEST(Calibrate, bad_data_is_an_error) {
     testing::expect_error<BadData>("input 'x', sample 2, position [0,1,0]", [&] {
       calibrate(model, {{1, 2, 3, 4}, {1, 2, 3, 4}, {1, 2, bad, 4}});
     });
+  }
+}
+
+TEST(SpreadSamples, come_from_all_of_the_data_however_it_is_split) {
+  const std::vector<std::vector<float>> wanted = {
+      {},           {0},          {0, 1},    {0, 1, 2}, {0, 1, 2, 3}, {0, 2, 4}, {0, 2, 4},
+      {0, 2, 4, 6}, {0, 2, 4, 6}, {0, 4, 8}, {0, 4, 8}, {0, 4, 8},    {0, 4, 8}, {0, 4, 8, 12}};
+  for (int64_t count = 0; count < std::ssize(wanted); ++count) {
+    for (int64_t batch : {1, 3, 20}) {
+      SpreadSamples some;
+      for (int64_t begin = 0; begin < count; begin += batch) {
+        const int64_t samples = std::min(batch, count - begin);
+        std::vector<float> numbers(static_cast<size_t>(samples));
+        std::iota(numbers.begin(), numbers.end(), static_cast<float>(begin));
+        Feed feed{{{"x", Tensor::of<float>({samples, 1}, numbers)}}, {}, samples};
+        feed.divisible = samples > 1;
+        some.take(feed);
+      }
+      std::vector<float> kept;
+      for (const Feed& feed : some.take_all()) kept.push_back(to_floats(feed.inputs.at("x"))[0]);
+      EXPECT_EQ(kept, wanted[static_cast<size_t>(count)]) << count << " in batches of " << batch;
+    }
   }
 }
 
