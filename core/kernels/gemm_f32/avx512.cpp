@@ -1,11 +1,13 @@
 // Register tiles of MR rows by W vectors of 16 columns. The accumulators take up to 28 of the 32
 // registers, so that loads stay well below one per multiply-add and the two FMA ports are the
-// limit. Masks cut the last vector of a row; rows are shared out evenly, so that no tile is left
-// with one.
+// limit. Masks cut the last vector of a row where more than a few columns are left for it; rows are
+// shared out evenly, so that no tile is left with one.
 #include "core/kernels/gemm_f32/gemm_f32.h"
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
+
+#include "core/kernels/gemm_f32/avx512_few_columns.h"
 
 namespace dwindle::kernels {
 namespace {
@@ -143,8 +145,10 @@ void columns(const GemmF32Params& p, int64_t col, __mmask16 last) {
 
 template <bool kScattered>
 void product(const GemmF32Params& p) {
-  for (int64_t col = 0; col < p.n; col += kMaxVectors * kLanes) {
-    const int64_t left = p.n - col;
+  const int64_t few = p.n % kLanes;
+  const int64_t n = few > 0 && worth_turning(p, few) ? p.n - few : p.n;
+  for (int64_t col = 0; col < n; col += kMaxVectors * kLanes) {
+    const int64_t left = n - col;
     const int64_t vectors =
         left >= kMaxVectors * kLanes ? kMaxVectors : (left + kLanes - 1) / kLanes;
     const int64_t cut = left - (vectors - 1) * kLanes;
@@ -164,6 +168,8 @@ void product(const GemmF32Params& p) {
         break;
     }
   }
+  // In the end: by now the rows of A are near.
+  if (n < p.n) few_columns<kScattered>(p, n, few);
 }
 
 }  // namespace

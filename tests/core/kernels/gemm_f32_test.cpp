@@ -97,8 +97,8 @@ struct Problem {
 };
 
 int64_t random_size(std::mt19937& rng) {
-  static constexpr int64_t kRound[] = {1,  5,  7,  8,  9,  15, 16,  17, 31,
-                                       32, 33, 48, 63, 64, 65, 100, 130};
+  static constexpr int64_t kRound[] = {1,  2,  3,  5,  7,  8,  9,  15, 16,  17,
+                                       31, 32, 33, 48, 63, 64, 65, 67, 100, 130};
   return kRound[rng() % std::size(kRound)];
 }
 
