@@ -49,15 +49,23 @@ void measure_latency(std::vector<Contender>& contenders, const Feed& sample, int
   }
 }
 
-// Takes elements out that are NaN in both; returns how many.
-int64_t drop_common_nans(std::vector<float>& a, std::vector<float>& b) {
+struct DroppedNans {
+  int64_t both = 0, one = 0;
+};
+
+// Takes elements out that are NaN in both or in one.
+DroppedNans drop_nans(std::vector<float>& a, std::vector<float>& b) {
+  DroppedNans dropped;
   size_t kept = 0;
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    const int nans = std::isnan(a[i]) + std::isnan(b[i]);
+    if (nans > 0) {
+      ++(nans == 2 ? dropped.both : dropped.one);
+      continue;
+    }
     a[kept] = a[i];
     b[kept++] = b[i];
   }
-  const auto dropped = static_cast<int64_t>(a.size() - kept);
   a.resize(kept);
   b.resize(kept);
   return dropped;
@@ -101,7 +109,9 @@ void OutputComparison::add(const TensorMap& reference, const TensorMap& other) {
     }
     auto [real, other_values] = numbers_of(expected, got);
     tally.elements += expected.size();
-    tally.nans += drop_common_nans(real, other_values);
+    const DroppedNans dropped = drop_nans(real, other_values);
+    tally.nans += dropped.both;
+    tally.nans_of_one += dropped.one;
     tally.sqnr.add(real, other_values);
     const auto a = top_classes(expected), b = top_classes(got);
     tally.classes &= !a.empty() || expected.size() == 0;
@@ -115,12 +125,13 @@ std::vector<OutputAgreement> OutputComparison::result() const {
   for (const auto& [name, tally] : tallies_) {
     OutputAgreement& agreement = result.emplace_back();
     agreement.output = name;
-    const bool nothing =
-        tally.unlike == tally.feeds || (tally.elements > 0 && tally.nans == tally.elements);
+    const bool nothing = tally.unlike == tally.feeds ||
+                         (tally.elements > 0 && tally.nans + tally.nans_of_one == tally.elements);
     agreement.sqnr_db = nothing ? std::numeric_limits<double>::quiet_NaN() : tally.sqnr.db();
     agreement.feeds = tally.feeds;
     agreement.unlike = tally.unlike;
     agreement.nans = tally.nans;
+    agreement.nans_of_one = tally.nans_of_one;
     if (tally.classes && tally.positions > 0) {
       agreement.top1 = static_cast<double>(tally.same) / static_cast<double>(tally.positions);
     }

@@ -23,8 +23,9 @@ struct OutputAgreement {
   // Of `feeds`, those in which it had another shape, as what a detector finds has: they do not
   // count.
   int64_t feeds = 0, unlike = 0;
-  // Elements that are NaN in both, as marks of what is absent: they do not count.
-  int64_t nans = 0;
+  // Elements that are NaN in both, as marks of what is absent, and in one of both, as of a root or
+  // a logarithm near 0: they do not count.
+  int64_t nans = 0, nans_of_one = 0;
 
   bool comparable() const { return unlike < feeds; }
 };
@@ -39,7 +40,7 @@ class OutputComparison {
  private:
   struct Tally {
     Sqnr sqnr;
-    int64_t feeds = 0, unlike = 0, elements = 0, nans = 0;
+    int64_t feeds = 0, unlike = 0, elements = 0, nans = 0, nans_of_one = 0;
     int64_t same = 0, positions = 0;
     bool classes = true;
   };

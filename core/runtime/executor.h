@@ -21,9 +21,9 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Runs with `feeds` for the graph inputs (those with an initializer may be left out) and returns
-  // the graph outputs. Raises BadData where the feeds do not fit, Unsupported where an op cannot be
-  // run.
+  // Runs with `feeds` for the graph inputs (those with an initializer may be left out; float32 is
+  // rounded for those of bfloat16) and returns the graph outputs. Raises BadData where the feeds do
+  // not fit, Unsupported where an op cannot be run.
   virtual TensorMap run(const TensorMap& feeds) = 0;
 
   // `watcher` is called for every value in `values` on each run from now on, a value after those

@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "core/ir/inline_functions.h"
+#include "core/ops/half.h"
 #include "core/runtime/plan.h"
 #include "core/support/error.h"
 
@@ -116,8 +117,13 @@ TensorMap FloatExecutor::run(const TensorMap& feeds) {
   for (const Value* value : graph.inputs()) {
     auto it = feeds.find(value->name());
     if (it != feeds.end()) {
-      check_feed(*value, it->second);
-      inputs.push_back(it->second);
+      Tensor tensor = it->second;
+      // Numpy has no bfloat16 of its own.
+      if (value->type.dtype == DType::kBfloat16 && tensor.dtype() == DType::kFloat) {
+        tensor = float_to_half(tensor, DType::kBfloat16);
+      }
+      check_feed(*value, tensor);
+      inputs.push_back(std::move(tensor));
       ++used;
     } else if (value->initializer() != nullptr) {
       inputs.emplace_back();

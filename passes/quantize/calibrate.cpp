@@ -250,9 +250,9 @@ class Calibrator {
     } catch (const BadData&) {
       // An attention mask may put infinities into a sound model, a mean over nothing NaN (of nodes
       // without neighbours in a graph, of an empty segment), which is chosen away later on.
-      const char* what = find_non_finite(tensor).nans > 0 ? "NaN" : "infinities";
+      const char* what = find_non_finite(tensor).nans > 0 ? kHoldsNan : "holds infinities";
       statistics_.unusable.emplace(
-          &value, fmt::format("holds {}: {}", what, where(value, statistics_.samples, in_feed_)));
+          &value, fmt::format("{}: {}", what, where(value, statistics_.samples, in_feed_)));
     }
   }
 

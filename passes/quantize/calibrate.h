@@ -39,6 +39,8 @@ class ChannelMeans {
 
 // Why a value has no range where no sample made one.
 inline constexpr const char* kNeverReached = "calibration never reached it";
+// What the reason starts with where a sample made it NaN.
+inline constexpr const char* kHoldsNan = "holds NaN";
 
 struct Statistics {
   std::unordered_map<const Value*, std::unique_ptr<Observer>> observers;  // by source

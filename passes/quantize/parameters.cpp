@@ -84,10 +84,17 @@ void require_finite(const Node& node, const Tensor& tensor, const char* what) {
 
 }  // namespace
 
+bool keeps_bytes(const Node& node) { return node.is("Slice"); }
+
 WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options) {
   WeightFormat format{options.dtype, options.range, -1, 0};
   const WeightAxes axes = site.axes();
+  if (keeps_bytes(*site.node)) {
+    format.dtype = DType::kInt8;
+    if (options.per_channel) format.axis = axes.channels;
+    return format;
+  }
   const int64_t summed = axes.summed < 0 ? 0 : weights.shape()[static_cast<size_t>(axes.summed)];
   int64_t block_size = options.block_size;
   if (options.dtype == DType::kInt2) {

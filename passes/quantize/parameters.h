@@ -19,6 +19,10 @@ struct WeightOptions {
   bool reduce_range = false;
 };
 
+// Whether the weights of a node have 8 bits, whatever is asked for: narrower integers cannot be
+// sliced, so that a runtime would dequantize a whole table to take some rows of it.
+bool keeps_bytes(const Node& node);
+
 // The format of the weights at `site`. Without a known axis they have one scale.
 WeightFormat weight_format(const WeightSite& site, const Tensor& weights,
                            const WeightOptions& options);

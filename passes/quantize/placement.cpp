@@ -1,7 +1,10 @@
 #include "passes/quantize/placement.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <span>
 
@@ -34,7 +37,17 @@ bool is_empty_constant(const Value* value) {
   return is_float_constant(value) && value->constant()->size() == 0;
 }
 
-// An infinite operand (the mask of an attention) has no integer that stands for it.
+constexpr int64_t kLeastRow = 8;
+
+int64_t elements_of_row(const WeightSite& site) {
+  const int axis = site.axes().summed;
+  return axis < 0 ? 0 : site.weights()->constant()->shape()[static_cast<size_t>(axis)];
+}
+
+// An infinite operand (the mask of an attention) has no integer that stands for it; of the lowest
+// float, which masks hold instead, a multiple of its scale would be infinite.
+constexpr float kAsGoodAsInfinite = std::numeric_limits<float>::max() / 2;
+
 bool holds_infinity(const Value* value) {
   if (!is_float_constant(value)) return false;
   // In parts that are given back: tables of external data may be larger than memory.
@@ -43,7 +56,7 @@ bool holds_infinity(const Value* value) {
   while (!left.empty()) {
     const auto part = left.first(std::min(left.size(), kPart));
     bool found = false;
-    for (float x : part) found |= std::isinf(x);
+    for (float x : part) found |= std::fabs(x) > kAsGoodAsInfinite;
     give_back_pages(std::as_bytes(part));
     if (found) return true;
     left = left.subspan(part.size());
@@ -127,12 +140,18 @@ class Placer {
         reasons_[node] = kEmptyWeights;
         continue;
       }
+      const bool table = node->is("Slice") || node->op_type.starts_with("Gather");
+      const std::string name = (table ? "its table '" : "its constant '") + weights->name() + "'";
+      // What has no rows holds coordinates, biases of scores or steps of a schedule: each element
+      // counts, and there are few.
+      if (table && elements_of_row(site) < kLeastRow) {
+        reasons_[node] = fmt::format("{} has no rows of {} elements or more", name, kLeastRow);
+        continue;
+      }
       // A table of what is added to scores may hold infinities, and so may other constants that are
       // no weights of a layer.
       if ((input == 0 || node->is("Einsum")) && holds_infinity(weights)) {
-        const bool table = node->is("Slice") || node->op_type.starts_with("Gather");
-        reasons_[node] =
-            (table ? "its table '" : "its constant '") + weights->name() + "' holds an infinity";
+        reasons_[node] = name + " holds an infinity, or what is as good as one";
         continue;
       }
       placement_.weights.push_back(site);

@@ -76,13 +76,39 @@ bool pads_with_numbers(const Node& pad) {
 
 bool is_table(const Value* value) { return is_constant(value) && value->constant()->rank() > 1; }
 
+// The axis of the rows of a table [rows, elements], [1, rows, elements] or [rows, 1, elements]; -1
+// for other shapes.
+int axis_of_rows(const Dims& shape) {
+  int rows = -1;
+  for (int axis = 0; axis + 1 < static_cast<int>(shape.size()); ++axis) {
+    if (shape[static_cast<size_t>(axis)] == 1) continue;
+    if (rows >= 0) return -1;
+    rows = axis;
+  }
+  return rows;
+}
+
+// Whether a Slice takes rows of a table, as many as a sequence has positions. What is cut along
+// several axes is a mask, a grid of coordinates or a bias of scores, which rounding would ruin.
+bool slices_rows(const Node& node) {
+  if (!is_table(node.input(0)) || !is_constant(node.input(3))) return false;
+  const Tensor& table = *node.input(0)->constant();
+  const Tensor& axes = *node.input(3)->constant();
+  const int rows = axis_of_rows(table.shape());
+  if (rows < 0 || axes.size() != 1) return false;
+  const int64_t axis = to_int64s(axes)[0];
+  return (axis < 0 ? axis + table.rank() : axis) == rows &&
+         std::ranges::none_of(node.output()->uses(),
+                              [](const Use& use) { return use.node->is("Slice"); });
+}
+
 // Ops with two rules: a Gather looks up rows of a table where its first input is constant, else it
 // moves data, and so does a Slice (of as many positions as a sequence has); a Pad only moves data
 // where it pads with what is there already.
 bool applies(const QuantRule& rule, const Node& node) {
   if (node.is("Gather")) return (rule.kind == kHoldsWeights) == is_constant(node.input(0));
   if (node.is("Pad")) return (rule.kind == kOwnRange) == pads_with_numbers(node);
-  if (node.is("Slice")) return (rule.kind == kHoldsWeights) == is_table(node.input(0));
+  if (node.is("Slice")) return (rule.kind == kHoldsWeights) == slices_rows(node);
   if (node.is("GatherND") || node.is("GatherElements")) return is_table(node.input(0));
   return true;
 }
@@ -185,11 +211,8 @@ WeightAxes weight_axes(const Node& node, int input, int rank) {
     return {axis, axis == rank - 1 ? rank - 2 : rank - 1};
   }
   if ((node.is("GatherND") || node.is("GatherElements")) && rank > 1) return {0, rank - 1};
-  // Stored as [rows, elements], [1, rows, elements] or [rows, 1, elements].
   if (node.is("Slice") && rank > 1) {
-    const Dims& shape = node.input(0)->constant()->shape();
-    const auto rows = std::find_if(shape.begin(), shape.end() - 2, [](int64_t n) { return n > 1; });
-    return {static_cast<int>(rows - shape.begin()), rank - 1};
+    return {axis_of_rows(node.input(0)->constant()->shape()), rank - 1};
   }
   // [directions, gates · hidden, inputs or hidden]
   const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");

@@ -176,6 +176,11 @@ void tell_uncompared(const Quality& quality, const Model& model, ProvenResult& r
       quantizer_notes(result).push_back(fmt::format(
           "{}holds {} elements that are NaN in both models: they do not count", name, output.nans));
     }
+    if (output.nans_of_one > 0) {
+      quantizer_notes(result).push_back(
+          fmt::format("{}holds {} elements that are NaN in one of both models: they do not count",
+                      name, output.nans_of_one));
+    }
   }
 }
 

@@ -168,7 +168,8 @@ class QuantizeStatic : public Pass {
       if (!kept.emplace(node, reason).second) return;
       if (reason == kNeverReached) {
         unreached.insert(node);
-      } else {
+      } else if (!reason.starts_with(kHoldsNan)) {
+        // ONNX Runtime 1.31 fuses weights of 8 bits with their product, in which NaN is lost.
         stored.insert(node);
       }
     };
@@ -194,7 +195,9 @@ class QuantizeStatic : public Pass {
       if (!unreached.contains(site.node)) measured.insert(site.weights());
     }
     for (const WeightSite& site : placement.weights) {
-      if (measured.contains(site.weights()) && kept.contains(site.node)) stored.insert(site.node);
+      if (measured.contains(site.weights()) && unreached.contains(site.node)) {
+        stored.insert(site.node);
+      }
     }
   }
 

@@ -15,12 +15,7 @@ namespace {
 // the scale of an index can be picked the same way.
 bool picks_along(const Node& node, int axis) {
   if (node.is("Gather")) return axis == 0;
-  if (node.is("Slice")) {
-    const Tensor* axes = node.input(3) == nullptr ? nullptr : node.input(3)->constant();
-    if (axes == nullptr || axes->size() != 1) return false;
-    const int64_t sliced = to_int64s(*axes)[0];
-    return (sliced < 0 ? sliced + node.input(0)->constant()->rank() : sliced) == axis;
-  }
+  if (node.is("Slice")) return axis >= 0;
   if (!node.is("GatherND") || node.int_attribute("batch_dims", 0) != 0) return false;
   const auto& shape = node.input(1)->type.shape;
   return axis == 0 && shape && !shape->empty() && shape->back().extent == 1;

@@ -23,6 +23,10 @@ std::string dtype_of(DType dtype) { return std::string(dtype_name(dtype)); }
 void WeightNotes::add(const WeightSite& site, const Dims& shape, const WeightFormat& format) {
   ++layers_;
   const std::string name = handle(*site.node);
+  if (keeps_bytes(*site.node)) {
+    if (options_.dtype != DType::kInt8 || options_.block_size != 0) sliced_.push_back(name);
+    return;
+  }
   if (format.dtype != options_.dtype) {
     (format.dtype == DType::kInt8 ? wider_ : in_fours_).push_back(name);
   }
@@ -46,6 +50,12 @@ std::vector<std::string> WeightNotes::lines() const {
         fmt::format("the weights of {} are int8, not {}: fewer than 8 of them lie along a row or a "
                     "sum, which is where their blocks would lie",
                     layers(wider_), dtype_of(options_.dtype)));
+  }
+  if (!sliced_.empty()) {
+    lines.push_back(fmt::format(
+        "the table of {} is int8 with a scale for each row: narrower integers cannot be "
+        "sliced",
+        layers(sliced_)));
   }
   if (!in_fours_.empty()) {
     lines.push_back(

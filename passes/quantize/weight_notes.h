@@ -23,7 +23,8 @@ class WeightNotes {
  private:
   WeightOptions options_;
   int64_t layers_ = 0;
-  std::vector<std::string> wider_, in_fours_, ragged_, larger_, unblocked_;  // names of nodes
+  std::vector<std::string> wider_, in_fours_, sliced_, ragged_, larger_,
+      unblocked_;  // names of nodes
 };
 
 }  // namespace dwindle::passes

@@ -93,6 +93,8 @@ def test_float32_is_rounded_where_the_model_takes_bfloat16(stored, tmp_path):
     np.savez(folder / "0.npz", x=x)
     got = joined(feeds(make_identity(x=(bfloat16, ["N", 5])), folder))
     np.testing.assert_array_equal(got, x.astype(bfloat16))
+    model = dwindle.from_onnx(make_identity(x=(bfloat16, ["N", 5])))
+    np.testing.assert_array_equal(model.run({"x": x})["x_out"], x.astype(bfloat16))
     with pytest.raises(dwindle.BadData, match=r"float64.*astype\('float32'\), which is rounded"):
         feeds(make_identity(x=(bfloat16, ["N", 5])), stored(x.astype(np.float64)))
 

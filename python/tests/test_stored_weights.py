@@ -163,48 +163,59 @@ def test_tables(op, table, x, attributes, blocks, dtype):
     assert sqnr(real, small.run({"x": x})["y"].astype(np.float64)) > least
 
 
-@pytest.mark.parametrize(
-    ("table", "rows"),
-    [((200, 64), (200, 1)), ((1, 200, 64), (1, 200, 1)), ((200, 1, 64), (200, 1, 1))],
-)
-@pytest.mark.parametrize("dtype", ["int8", "int4", "int2"])
-def test_tables_of_positions_that_a_slice_reads(table, rows, dtype):
-    array = weights(*table)
-    ends = np.where(np.array(table) == 200, 5, 2**62)
-    model = make_model("Slice", ["w", "from", "x"], (len(table),), {"w": array}, TensorProto.INT64)
-    model.graph.initializer.append(numpy_helper.from_array(np.zeros(len(table), np.int64), "from"))
+def sliced(table, axis):
+    """Positions 3 to `x` of the table, along one of its axes."""
+    inputs = ["w", "from", "x", "along"]
+    model = make_model("Slice", inputs, (1,), {"w": table}, TensorProto.INT64)
+    for name, value in (("from", 3), ("along", axis)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+@pytest.mark.parametrize("table", [(200, 64), (1, 200, 64), (200, 1, 64)])
+def test_rows_of_bytes_are_sliced_before_they_are_dequantized(table, dtype):
+    model = sliced(weights(*table), table.index(200) - len(table))
     options = {} if dtype == "int8" else {"block_size": 16}
     small, scales = quantized(model, activations="none", weights=dtype, **options)
-    assert integers(small) == {dtype.upper()}
-    assert scales == [(200,) if dtype == "int8" else (*rows[:-1], 4)]
-    real, got = (run(m, ends) for m in (model.SerializeToString(), small.to_bytes()))
-    least = {"int8": 30, "int4": 15, "int2": 4}[dtype]
-    assert sqnr(real, got) > least
-    np.testing.assert_allclose(small.run({"x": ends})["y"], got, rtol=1e-6)
-
-
-@pytest.mark.parametrize("table", [(200, 64), (1, 200, 64), (200, 1, 64), (64, 200)])
-def test_rows_of_bytes_are_sliced_before_they_are_dequantized(table):
-    inputs = ["w", "from", "x", "along"]
-    model = make_model("Slice", inputs, (1,), {"w": weights(*table)}, TensorProto.INT64)
-    axis = table.index(200) - len(table)
-    for name, value in (("from", 3), ("along", axis)):
-        stored = numpy_helper.from_array(np.array([value]), name)
-        model.graph.initializer.append(stored)
-    small, scales = quantized(model, activations="none")
-    assert scales == ([] if axis < -1 else [(64,)])
+    assert integers(small) == {"INT8"}
+    assert scales == []
+    assert any("narrower integers cannot be sliced" in n for n in notes(small)) == bool(options)
     for end in (3, 9, 200):
         x = np.array([end])
         real, got = run(model.SerializeToString(), x), run(small.to_bytes(), x)
         assert got.shape == real.shape
         assert end == 3 or sqnr(real, got) > 30
+        np.testing.assert_allclose(small.run({"x": x})["y"], got, rtol=1e-6)
 
 
-def test_a_table_without_rows_says_why_it_has_more_bits():
-    table = weights(200)
-    model = make_model("Gather", ["w", "x"], (5, 7), {"w": table}, TensorProto.INT64)
-    small, _ = quantized(model, activations="none", weights="int2", block_size=16)
-    assert any("of 1 layer ('node') are int8, not int2" in note for note in notes(small))
+LOWEST = np.triu(np.full((64, 64), np.finfo(np.float32).min), 1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (sliced(weights(64, 200), 1), "its inputs come in float"),
+        (sliced(weights(4, 200, 64), 1), "its inputs come in float"),
+        (sliced(weights(2048, 1), 0), "no rows of 8 elements"),
+        (sliced(LOWEST, 0), "as good as one"),
+        (
+            make_model("Gather", ["w", "x"], (5, 7), {"w": weights(200)}, TensorProto.INT64),
+            "no rows of 8 elements",
+        ),
+        (
+            make_model("Gather", ["w", "x"], (5, 7), {"w": LOWEST}, TensorProto.INT64),
+            "as good as one",
+        ),
+    ],
+)
+def test_tables_of_other_things_than_rows_stay(model, reason):
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    x = np.full(shape, 9, np.int64)
+    assert not integers(dwindle.quantize(model, activations="none", may_grow=True))
+    small = dwindle.quantize(model, [{"x": x}], may_grow=True)
+    assert not integers(small)
+    assert any(reason in note for note in notes(small)), notes(small)
 
 
 @pytest.mark.parametrize(
