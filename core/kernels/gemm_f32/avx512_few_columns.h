@@ -24,7 +24,8 @@ bool worth_turning(const GemmF32Params& p, int64_t columns) {
   return p.a_k_stride == 1 && columns <= kMostFewColumns && blocks * (4 + columns) * 5 < p.m * 4;
 }
 
-void turn(__m512 (&v)[kTurned]) {
+// Inlined: through memory the blocks would take as long again.
+[[gnu::always_inline]] inline void turn(__m512 (&v)[kTurned]) {
   __m512 t[kTurned];
 #pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
