@@ -11,7 +11,7 @@
 namespace dwindle {
 namespace {
 
-constexpr int64_t kMost = int64_t{1} << 30;
+constexpr int64_t kMostExtent = int64_t{1} << 30;
 
 // Resolves the pads of an axis and returns its extent in the output. `padding` is output_padding,
 // `wanted` output_shape, 0 where it is not given. Not known where auto_pad asks for more than the
@@ -19,7 +19,7 @@ constexpr int64_t kMost = int64_t{1} << 30;
 template <typename Context>
 Dim place(const Context& c, const Window& window, int64_t in, int64_t padding, int64_t wanted,
           WindowAxis& axis) {
-  if (in < 1 || in > kMost) c.fail("the input has a spatial axis of " + std::to_string(in));
+  if (in < 1 || in > kMostExtent) c.fail("the input has a spatial axis of " + std::to_string(in));
   const int64_t full = (in - 1) * axis.stride + padding + axis.reach();
   const bool same =
       window.auto_pad == AutoPad::kSameUpper || window.auto_pad == AutoPad::kSameLower;
@@ -29,7 +29,7 @@ Dim place(const Context& c, const Window& window, int64_t in, int64_t padding, i
     return out;
   }
   const int64_t out = wanted != 0 ? wanted : in * axis.stride;
-  if (out < 0 || out > kMost * 4) c.fail("output_shape is out of range");
+  if (out < 0 || out > kMostExtent * 4) c.fail("output_shape is out of range");
   if (wanted == 0 && full < out) return {};
   const int64_t total = std::max<int64_t>(0, full - out);
   axis.pad_begin = window.auto_pad == AutoPad::kSameUpper ? total / 2 : total - total / 2;
@@ -56,7 +56,7 @@ Shape output_shape(const Context& c, const Shape& x, const Dims& w, Window& wind
   }
   Shape out = {x[0], w[1] * groups};
   for (size_t i = 0; i < spatial; ++i) {
-    if (padding[i] < 0 || padding[i] > kMost) c.fail("output_padding is out of range");
+    if (padding[i] < 0 || padding[i] > kMostExtent) c.fail("output_padding is out of range");
     const Dim& in = x[i + 2];
     out.push_back(in.known() ? place(c, window, in.extent, padding[i], wanted[i], window.axes[i])
                              : Dim());

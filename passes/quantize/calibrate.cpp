@@ -16,7 +16,7 @@ namespace dwindle::passes {
 namespace {
 
 // Samples kept to look closer with, and the memory that one may take.
-constexpr size_t kMostKept = 4;
+constexpr size_t kSamplesKept = 4;
 constexpr size_t kMostSampleBytes = size_t{16} << 20;
 // Samples are run together as long as the largest value stays in the cache: a value is looked at
 // just after it is computed.
@@ -273,7 +273,7 @@ void SpreadSamples::take(const Feed& feed) {
     size_t bytes = 0;
     for (const auto& [name, tensor] : sample.inputs) bytes += tensor.nbytes();
     if (bytes > kMostSampleBytes) continue;
-    if (kept_.size() == kMostKept) thin_out();
+    if (kept_.size() == kSamplesKept) thin_out();
     // A part of a batch is copied, as it would keep the batch.
     if (sample.samples < feed.samples) {
       for (auto& [name, tensor] : sample.inputs) tensor.mutable_bytes();
