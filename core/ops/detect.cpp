@@ -13,7 +13,7 @@
 namespace dwindle {
 namespace {
 
-constexpr int64_t kMostBoxes = int64_t{1} << 30;
+constexpr int64_t kMostPixels = int64_t{1} << 30;
 
 // ---- NonMaxSuppression -------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ Kernel roi_align_kernel(const Node& node, int opset) {
   rule.sampling = node.int_attribute("sampling_ratio", 0);
   rule.scale = node.float_attribute("spatial_scale", 1);
   if ((!rule.max && mode != "avg") || (!rule.half_pixel && coordinates != "output_half_pixel") ||
-      rule.out_h < 1 || rule.out_w < 1 || rule.out_h > kMostBoxes || rule.out_w > kMostBoxes ||
+      rule.out_h < 1 || rule.out_w < 1 || rule.out_h > kMostPixels || rule.out_w > kMostPixels ||
       rule.sampling < 0 || rule.sampling > 4096) {
     throw BadModel("RoiAlign node '" + node.name + "': an attribute is out of range");
   }
@@ -236,7 +236,7 @@ Kernel roi_align_kernel(const Node& node, int opset) {
 std::vector<int64_t> pooled_shape(const Node& node) {
   const auto shape = node.ints_attribute("pooled_shape");
   if (!shape || shape->size() != 2 || (*shape)[0] < 1 || (*shape)[1] < 1 ||
-      (*shape)[0] > kMostBoxes || (*shape)[1] > kMostBoxes) {
+      (*shape)[0] > kMostPixels || (*shape)[1] > kMostPixels) {
     throw BadModel("MaxRoiPool node '" + node.name + "': pooled_shape is out of range");
   }
   return *shape;
@@ -274,7 +274,7 @@ void max_roi_pool(KernelContext& c) {
     int64_t corner[4];
     for (int i = 0; i < 4; ++i) {
       const float at = std::round(roi[i + 1] * scale);
-      if (!(std::fabs(at) < static_cast<float>(kMostBoxes))) c.fail("a roi is out of range");
+      if (!(std::fabs(at) < static_cast<float>(kMostPixels))) c.fail("a roi is out of range");
       corner[i] = static_cast<int64_t>(at);
     }
     if (!(roi[0] >= 0 && roi[0] < static_cast<float>(x.shape()[0]))) c.fail("a roi has no batch");
