@@ -34,7 +34,8 @@ QuantParams choose_params(float low, float high, DType dtype, bool symmetric) {
   const IntegerRange range = integer_range(dtype, symmetric);
   low = std::min(low, 0.0f);
   high = std::max(high, 0.0f);
-  if (low == high) return {1.0f, symmetric && !is_signed_integer(dtype) ? (range.max + 1) / 2 : 0};
+  // Any scale would hold zeros, but biases are rounded to products of it.
+  if (low == high) high = 1;
   if (symmetric) {
     const float most = std::max(-low, high);
     const int32_t middle = is_signed_integer(dtype) ? 0 : (range.max + 1) / 2;

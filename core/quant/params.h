@@ -26,8 +26,9 @@ struct QuantParams {
 };
 
 // Parameters that let `dtype` represent [low, high], widened to hold 0 exactly. `symmetric` puts
-// the zero point at 0 (signed) or at the middle (unsigned). An empty or denormal range gets a scale
-// that is still a normal number. Raises BadData where an end is NaN or infinite.
+// the zero point at 0 (signed) or at the middle (unsigned). An empty range is taken for
+// [0, 1]; a denormal one gets a scale that is still a normal number. Raises BadData where an end is
+// NaN or infinite.
 QuantParams choose_params(float low, float high, DType dtype, bool symmetric);
 
 int32_t quantize(float x, QuantParams params, IntegerRange range);

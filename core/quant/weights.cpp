@@ -158,6 +158,9 @@ void add_errors(const float* first, const Panel& panel, int64_t width, WeightLim
   merge_runs(columns.error, width, panel.run, [](float a, float b) { return a + b; });
 }
 
+// Groups of zeros have none yet.
+float usable_scale(float scale) { return scale == 0 ? 0 : std::max(scale, kLeastWeightScale); }
+
 void choose_scales(const float* first, const Panel& panel, int64_t width,
                    const WeightFormat& format, Columns& columns) {
   const WeightLimits limits = weight_limits(format);
@@ -166,14 +169,14 @@ void choose_scales(const float* first, const Panel& panel, int64_t width,
   for (int64_t c = 0; c < width; ++c) {
     const auto at = static_cast<size_t>(c);
     const float full = std::max(columns.least[at] / low, columns.greatest[at] / high);
-    columns.best[at] = full == 0 ? 1.0f : std::max(full, kLeastWeightScale);
+    columns.best[at] = usable_scale(full);
   }
   if (format.range == WeightRange::kMinMax) return;
   const std::vector<float> full = columns.best;
   const std::vector<float> shares = scale_shares(format);
   for (size_t candidate = 0; candidate < shares.size(); ++candidate) {
     for (size_t c = 0; c < full.size(); ++c) {
-      columns.scale[c] = std::max(full[c] * shares[candidate], kLeastWeightScale);
+      columns.scale[c] = usable_scale(full[c] * shares[candidate]);
     }
     add_errors(first, panel, width, limits, columns);
     for (size_t c = 0; c < full.size(); ++c) {
@@ -182,6 +185,14 @@ void choose_scales(const float* first, const Panel& panel, int64_t width,
       columns.best[c] = columns.scale[c];
     }
   }
+}
+
+// Gives groups of zeros the greatest scale of the others: a bias is rounded to products of it.
+void scale_zeros(Tensor& scales, int32_t most) {
+  float* scale = scales.mutable_data<float>();
+  float* end = scale + scales.size();
+  const float greatest = scale == end ? 0 : *std::max_element(scale, end);
+  std::replace(scale, end, 0.0f, greatest > 0 ? greatest : 1.0f / static_cast<float>(most));
 }
 
 // Spreads one scale a group over the columns of a strip.
@@ -330,6 +341,7 @@ Tensor weight_scales(const Tensor& weights, const WeightFormat& format) {
       out[panel.first_scale + (first + c) / panel.run] = columns.best[static_cast<size_t>(c)];
     }
   });
+  scale_zeros(scales, weight_limits(format).max);
   return scales;
 }
 

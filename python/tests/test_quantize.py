@@ -217,6 +217,25 @@ def test_a_bias_far_beyond_int32_is_held():
     np.testing.assert_allclose(want[:, 2], got[:, 2], rtol=0.01)
 
 
+@pytest.mark.parametrize("activations", ["int8", "uint8", "uint16"])
+@pytest.mark.parametrize("dead", ["channels", "data"])
+def test_biases_are_kept_where_only_zeros_are_added_to_them(dead, activations):
+    w = np.linspace(-1, 1, 60).reshape(12, 5).astype(np.float32)
+    if dead == "channels":
+        w[:, [1, 3]] = 0
+    inits = {"w": w, "b": np.float32([0.4, 0.3, -0.2, 0.1, 0.5])}
+    model = make_model(
+        [("Relu", ["x"], "h", {}), ("Gemm", ["h", "w", "b"], "y", {})], inits, shape=("N", 12)
+    )
+    x = 40 * np.abs(np.sin(np.arange(96, dtype=np.float32))).reshape(8, 12)
+    if dead == "data":
+        x = -x
+    small = quantize(model, {"x": x}, activations=activations).to_onnx()
+    want, got = ort_run(model, x)[0], ort_run(small, x)[0]
+    columns = [1, 3] if dead == "channels" else slice(None)
+    assert sqnr(want[:, columns], got[:, columns]) > 50
+
+
 def test_matmul_with_bias_and_two_activations():
     inits = {
         "w": weights(12, 12),

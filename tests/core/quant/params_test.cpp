@@ -34,7 +34,13 @@ TEST(QuantParams, SymmetricHasTheZeroPointInTheMiddle) {
 }
 
 TEST(QuantParams, EmptyAndTinyRangesGiveNormalScales) {
-  EXPECT_EQ(choose_params(0, 0, DType::kUint8, false).scale, 1.0f);
+  for (DType dtype : {DType::kUint8, DType::kInt16}) {
+    for (bool symmetric : {false, true}) {
+      const QuantParams params = choose_params(0, 0, dtype, symmetric);
+      EXPECT_EQ(params.scale, choose_params(0, 1, dtype, symmetric).scale);
+      EXPECT_EQ(params.zero_point, choose_params(0, 1, dtype, symmetric).zero_point);
+    }
+  }
   const float scale = choose_params(0, 1e-40f, DType::kUint8, false).scale;
   EXPECT_TRUE(std::isnormal(scale * scale));
 }
