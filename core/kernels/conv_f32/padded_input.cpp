@@ -56,19 +56,23 @@ PaddedLayoutF32::PaddedLayoutF32(const ConvF32& c) : conv_(c) {
   }
 
   const auto step = [&](int d, int64_t tap) { return tap * c.dilation[d] / c.stride[d]; };
+  const auto height = static_cast<int64_t>(phases_[1].size());
+  const auto width = static_cast<int64_t>(phases_[2].size());
   const int64_t plane = plane_[0] * plane_[1] * plane_[2];
-  for (int64_t channel = 0; channel < c.in_channels / c.groups; ++channel) {
-    for (int64_t kd = 0; kd < c.kernel[0]; ++kd) {
-      for (int64_t kh = 0; kh < c.kernel[1]; ++kh) {
-        for (int64_t kw = 0; kw < c.kernel[2]; ++kw) {
-          const auto height = static_cast<int64_t>(phases_[1].size());
-          const auto width = static_cast<int64_t>(phases_[2].size());
-          const int64_t phase = (place[0][kd] * height + place[1][kh]) * width + place[2][kw];
-          taps_.push_back(channel * channel_ + phase * plane +
-                          position(step(0, kd), step(1, kh), step(2, kw)));
-        }
+  const int64_t channels = c.in_channels / c.groups;
+  const int64_t taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
+  taps_.reserve(static_cast<size_t>(channels * taps));
+  for (int64_t kd = 0; kd < c.kernel[0]; ++kd) {
+    for (int64_t kh = 0; kh < c.kernel[1]; ++kh) {
+      for (int64_t kw = 0; kw < c.kernel[2]; ++kw) {
+        const int64_t phase = (place[0][kd] * height + place[1][kh]) * width + place[2][kw];
+        taps_.push_back(phase * plane + position(step(0, kd), step(1, kh), step(2, kw)));
       }
     }
+  }
+  // Every channel has the taps of the first.
+  for (int64_t i = taps; i < channels * taps; ++i) {
+    taps_.push_back(taps_[static_cast<size_t>(i - taps)] + channel_);
   }
 }
 
@@ -96,12 +100,16 @@ void PaddedInputF32::pad_channel(const float* x, float* to) const {
   for (const int64_t phase_d : layout_.phases_[0]) {
     for (const int64_t phase_h : layout_.phases_[1]) {
       for (const int64_t phase_w : layout_.phases_[2]) {
-        for (int64_t row = 0; row < depth * height; ++row, to += width) {
-          const int64_t d = row / height * c.stride[0] + phase_d - c.pad_begin[0];
-          const int64_t h = row % height * c.stride[1] + phase_h - c.pad_begin[1];
-          const bool inside = d >= 0 && d < c.in_size[0] && h >= 0 && h < c.in_size[1];
-          pad_row(inside ? x + (d * c.in_size[1] + h) * c.in_size[2] : x, inside ? c.in_size[2] : 0,
-                  phase_w - c.pad_begin[2], c.stride[2], width, to);
+        for (int64_t d = 0; d < depth; ++d) {
+          for (int64_t h = 0; h < height; ++h, to += width) {
+            const int64_t from_d = d * c.stride[0] + phase_d - c.pad_begin[0];
+            const int64_t from_h = h * c.stride[1] + phase_h - c.pad_begin[1];
+            const bool inside =
+                from_d >= 0 && from_d < c.in_size[0] && from_h >= 0 && from_h < c.in_size[1];
+            const float* row = inside ? x + (from_d * c.in_size[1] + from_h) * c.in_size[2] : x;
+            pad_row(row, inside ? c.in_size[2] : 0, phase_w - c.pad_begin[2], c.stride[2], width,
+                    to);
+          }
         }
       }
     }
