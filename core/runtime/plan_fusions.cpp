@@ -5,6 +5,17 @@
 #include "core/runtime/plan.h"
 
 namespace dwindle {
+namespace {
+
+// Whether it writes float32. Its weights have the dtype of its output, and theirs is known in files
+// that name no types of values between nodes.
+bool writes_floats(const Node& conv) {
+  const Value *weights = conv.input(1), *made = conv.output();
+  return (weights != nullptr && weights->type.dtype == DType::kFloat) ||
+         made->type.dtype == DType::kFloat;
+}
+
+}  // namespace
 
 void GraphPlan::fuse_steps() {
   for (Step& step : steps_) {
@@ -73,7 +84,7 @@ void GraphPlan::fuse_conv(Step& conv) {
   if (bounds) {
     neighbours.bounds = *bounds;
     behind.push_back(next);
-  } else if (made != nullptr && made->type.dtype == DType::kFloat) {  // halves: rounded in between
+  } else if (made != nullptr && writes_floats(*conv.node)) {  // halves are rounded in between
     if (next != nullptr) neighbours.activation = activation_of(*next->node, opset(*next));
     if (neighbours.activation) {
       behind.push_back(next);
