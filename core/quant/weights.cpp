@@ -159,7 +159,9 @@ void add_errors(const float* first, const Panel& panel, int64_t width, WeightLim
 }
 
 // Groups of zeros have none yet.
-float usable_scale(float scale) { return scale == 0 ? 0 : std::max(scale, kLeastWeightScale); }
+float usable_weight_scale(float scale) {
+  return scale == 0 ? 0 : std::max(scale, kLeastWeightScale);
+}
 
 void choose_scales(const float* first, const Panel& panel, int64_t width,
                    const WeightFormat& format, Columns& columns) {
@@ -169,14 +171,14 @@ void choose_scales(const float* first, const Panel& panel, int64_t width,
   for (int64_t c = 0; c < width; ++c) {
     const auto at = static_cast<size_t>(c);
     const float full = std::max(columns.least[at] / low, columns.greatest[at] / high);
-    columns.best[at] = usable_scale(full);
+    columns.best[at] = usable_weight_scale(full);
   }
   if (format.range == WeightRange::kMinMax) return;
   const std::vector<float> full = columns.best;
   const std::vector<float> shares = scale_shares(format);
   for (size_t candidate = 0; candidate < shares.size(); ++candidate) {
     for (size_t c = 0; c < full.size(); ++c) {
-      columns.scale[c] = usable_scale(full[c] * shares[candidate]);
+      columns.scale[c] = usable_weight_scale(full[c] * shares[candidate]);
     }
     add_errors(first, panel, width, limits, columns);
     for (size_t c = 0; c < full.size(); ++c) {
