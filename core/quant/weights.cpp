@@ -189,12 +189,16 @@ void choose_scales(const float* first, const Panel& panel, int64_t width,
   }
 }
 
-// Gives groups of zeros the greatest scale of the others: a bias is rounded to products of it.
-void scale_zeros(Tensor& scales, int32_t most) {
+// Any scale would hold a group of zeros, but its bias is rounded to products of it. This share of
+// the greatest scale leaves biases 20 bits where that is loud, and runtimes a factor above 2^-31.
+constexpr float kShareOfZeros = 1.0f / (1 << 20);
+
+void scale_zeros(Tensor& scales) {
   float* scale = scales.mutable_data<float>();
   float* end = scale + scales.size();
   const float greatest = scale == end ? 0 : *std::max_element(scale, end);
-  std::replace(scale, end, 0.0f, greatest > 0 ? greatest : 1.0f / static_cast<float>(most));
+  const float share = usable_weight_scale((greatest > 0 ? greatest : 1.0f) * kShareOfZeros);
+  std::replace(scale, end, 0.0f, share);
 }
 
 // Spreads one scale a group over the columns of a strip.
@@ -343,7 +347,7 @@ Tensor weight_scales(const Tensor& weights, const WeightFormat& format) {
       out[panel.first_scale + (first + c) / panel.run] = columns.best[static_cast<size_t>(c)];
     }
   });
-  scale_zeros(scales, weight_limits(format).max);
+  scale_zeros(scales);
   return scales;
 }
 

@@ -65,8 +65,9 @@ struct WeightLoss {
 QuantizedWeights quantized_weights(const Tensor& weights, const WeightFormat& format,
                                    WeightLoss* loss = nullptr);
 
-// The scales of float `weights`, [groups] as QuantizedWeights has them. Groups of zeros get the
-// greatest scale of the others; blocks of zeros, 1.
+// The scales of float `weights`, [groups] as QuantizedWeights has them. Groups of zeros get
+// 2^-20 of the greatest scale of the others, which biases beside them are rounded to products of;
+// blocks of zeros, 1.
 Tensor weight_scales(const Tensor& weights, const WeightFormat& format);
 
 // The integers of float `weights` at given scales: saturate(round_half_even(w / scale)).

@@ -17,6 +17,7 @@ class NodeProbe {
     for (const PlannedWeights& planned : plan.weights) {
       weights_[planned.site.node] = &planned;
       make_variable(planned.site.weights());
+      if (const Value* bias = bias_input(planned)) make_variable(bias);
     }
     for (const Value* value : plan.placement.values) {
       if (value->constant() != nullptr) make_variable(value);
@@ -56,6 +57,16 @@ class NodeProbe {
   }
 
  private:
+  // The constant bias that is rounded; null where there is none.
+  static const Value* bias_input(const PlannedWeights& planned) {
+    const Node& node = *planned.site.node;
+    const int input = quant_rule(node)->bias_input;
+    const Value* bias = input < 0 ? nullptr : node.input(static_cast<size_t>(input));
+    const bool as_given = bias != nullptr && planned.real.bias && bias->constant() != nullptr &&
+                          bias->constant()->identical(*planned.real.bias);
+    return as_given && planned.quantized.scales.rank() <= 1 ? bias : nullptr;
+  }
+
   void make_variable(const Value* constant) {
     if (copies_.contains(constant)) return;
     Value* variable = stand_ins_.add_value(stand_ins_.fresh_name(constant->name()));
@@ -91,6 +102,11 @@ class NodeProbe {
       const auto& [integers, scales] = planned.quantized;
       return as_read(planned.site,
                      as_given ? dequantize_weights(integers, scales, planned.format) : given);
+    }
+    if (weights != weights_.end() && value == bias_input(*weights->second)) {
+      const PlannedWeights& planned = *weights->second;
+      return rounded_bias(*planned.real.bias, planned.lost_means, planned.quantized.scales,
+                          plan_.params.at(node.input(0)).scale);
     }
     const Tensor real = value->constant() != nullptr ? *value->constant() : seen_[value];
     if (!plan_.placement.quantizes(value)) return real;

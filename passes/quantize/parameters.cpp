@@ -197,6 +197,19 @@ IntegerBias quantize_bias(const Tensor& bias, const std::vector<float>& correcti
   return {integer_tensor(values, bias.shape(), DType::kInt32), Tensor::of<float>(shape, products)};
 }
 
+Tensor rounded_bias(const Tensor& bias, const std::vector<float>& correction, const Tensor& scales,
+                    float data_scale) {
+  const IntegerBias rounded = quantize_bias(bias, correction, scales, data_scale);
+  Tensor floats = Tensor::allocate(DType::kFloat, bias.shape());
+  const auto integers = rounded.integers.values<int32_t>();
+  const auto units = rounded.scales.values<float>();
+  float* out = floats.mutable_data<float>();
+  for (size_t c = 0; c < integers.size(); ++c) {
+    out[c] = static_cast<float>(integers[c]) * units[c % units.size()];
+  }
+  return floats;
+}
+
 Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction) {
   Tensor corrected = bias;
   if (correction.empty()) return corrected;

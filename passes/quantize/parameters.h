@@ -59,6 +59,10 @@ struct IntegerBias {
 IntegerBias quantize_bias(const Tensor& bias, const std::vector<float>& correction,
                           const Tensor& scales, float data_scale);
 
+// The float numbers that quantize_bias() stands for.
+Tensor rounded_bias(const Tensor& bias, const std::vector<float>& correction, const Tensor& scales,
+                    float data_scale);
+
 // `bias` with `correction` (may be empty) added, in float.
 Tensor corrected_bias(const Tensor& bias, const std::vector<float>& correction);
 

@@ -158,19 +158,41 @@ class Rewriter {
       ++clips_;
     }
     dequantized_.push_back(inserter_.quantize(value, params, plan_.activations));
+    shield_outputs(value->producer(), params);
+  }
+
+  // ONNX Runtime 1.31 takes a pair back over what moves data, even where it comes from an output of
+  // the model, which is rounded then, and clipped. Behind such an output the pair goes in front of
+  // the moves, too: what they move is the same.
+  void shield_outputs(Node* behind, QuantParams params) {
+    for (Node* node = behind; node != nullptr;) {
+      const QuantRule* rule = quant_rule(*node);
+      if (rule == nullptr || rule->kind != QuantKind::kSharesRange || node->is("Concat")) return;
+      Value* from = node->input(0);
+      if (from->is_graph_output()) {
+        inserter_.quantize_for({Use{node, 0}}, from, params, plan_.activations);
+      }
+      if (from->uses().size() > 1 || from->is_graph_output()) return;
+      node = from->producer();
+    }
   }
 
   void write_bias(const PlannedWeights& planned, const QuantRule& rule, float data_scale) {
     const Tensor& scales = planned.quantized.scales;
-    // int32 at scale_x · scale_w: not with scales in blocks, nor with the small steps of 16 bits.
-    const bool integers =
-        options_.integer_bias && scales.rank() <= 1 && dtype_bits(plan_.activations) <= 8;
-    if (!integers || !planned.real.bias) {
+    // int32 at scale_x · scale_w: not with scales in blocks.
+    if (scales.rank() > 1 || !planned.real.bias) {
       correct_bias(planned, kept_, inserter_);
       return;
     }
     Node& node = *planned.site.node;
     const auto at = static_cast<size_t>(rule.bias_input);
+    // In float, ONNX Runtime rounds them to the same as it loads the model.
+    if (!options_.integer_bias || dtype_bits(plan_.activations) > 8) {
+      node.set_input(at, inserter_.constant(*node.input(at), "_rounded",
+                                            rounded_bias(*planned.real.bias, planned.lost_means,
+                                                         scales, data_scale)));
+      return;
+    }
     IntegerBias bias = quantize_bias(*planned.real.bias, planned.lost_means, scales, data_scale);
     node.set_input(at, inserter_.dequantized(*node.input(at), std::move(bias.integers), bias.scales,
                                              bias.scales.rank() == 0 ? -1 : 0, 0, &node));

@@ -188,9 +188,9 @@ Scheme read_static_scheme(const Options& options) {
   observer.symmetric = target.symmetric_activations || options.get<bool>("symmetric-activations");
   std::string activations = options.get<std::string>("activations");
   // Symmetric ranges waste no zero point on signed integers.
-  const bool takes_int8 = std::find(target.activations.begin(), target.activations.end(),
-                                    DType::kInt8) != target.activations.end();
-  if (activations == kByTarget && observer.symmetric && takes_int8) activations = "int8";
+  if (activations == kByTarget && observer.symmetric && target.takes(DType::kInt8)) {
+    activations = "int8";
+  }
   observer.dtype =
       chosen(target, "activations", activations, kActivationDtypes, target.activations);
   if (target.tflite && dtype_bits(observer.dtype) == 16) {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/onnx/onnx.h"
+#include "passes/quantize/targets.h"
 #include "passes/registry.h"
 
 namespace dwindle::passes {
@@ -25,10 +26,14 @@ bool may_grow(const Recipe& recipe) {
   });
 }
 
-// The same without activations; none where there is no quantize-static.
+// The same without activations; none where there is no quantize-static, or the target computes in
+// integers alone.
 std::optional<Recipe> weights_alone(Recipe quantization) {
   const auto step = std::ranges::find(quantization.steps, "quantize-static", &Step::pass);
   if (step == quantization.steps.end()) return std::nullopt;
+  const Options options = complete_options(find_pass(step->pass), step->options);
+  if (!find_target(options.get<std::string>("target")).takes(DType::kUndefined))
+    return std::nullopt;
   step->pass = "quantize-weights";
   std::erase_if(step->options, [&](const auto& option) {
     return !has_option(find_pass(step->pass), option.first);

@@ -1,6 +1,7 @@
 // Targets: what the int8 kernels of a runtime take, as rows of data.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,8 @@ struct Target {
   bool tflite = false;
   // Ops of ai.onnx that it has kernels of for opsets up to 21 alone.
   std::vector<std::string_view> until_21 = {};
+
+  bool takes(DType activation) const { return std::ranges::count(activations, activation) > 0; }
 };
 
 std::vector<std::string> target_names();

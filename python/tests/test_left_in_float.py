@@ -308,6 +308,21 @@ def test_a_decision_that_rounding_turns():
     assert any("'twice': rounding 'x' alone leaves" in note for note in notes(small))
 
 
+@pytest.mark.parametrize("target", ["onnxruntime", "cmsis-nn", "ethos-u", "qnn", "tensorrt"])
+def test_a_small_model_grows_for_no_target(target):
+    """Where the target computes in integers alone, weights alone are no way out."""
+    weights = np.random.default_rng(0).normal(size=(12, 6)).astype("f")
+    model = model_of(
+        [helper.make_node("Gemm", ["x", "w"], ["y"])],
+        [value("x", ["n", 12])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    feeds = [{"x": np.random.default_rng(1).normal(size=(4, 12)).astype("f")}]
+    small = dwindle.quantize(model, feeds, target=target)
+    assert small.to_onnx().ByteSize() <= model.ByteSize()
+    assert any("the model would take" in note for note in notes(small))
+
+
 def test_where_weights_alone_would_be_none_the_model_stays():
     nodes = [
         helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]),

@@ -236,6 +236,81 @@ def test_biases_are_kept_where_only_zeros_are_added_to_them(dead, activations):
     assert sqnr(want[:, columns], got[:, columns]) > 50
 
 
+@pytest.mark.parametrize("options", [{}, {"activations": "uint16"}, {"target": "tensorrt"}])
+def test_biases_of_silent_channels_are_kept_beside_a_loud_one(options):
+    w = np.linspace(-1, 1, 60).reshape(12, 5).astype(np.float32)
+    w[:, 0] *= 200
+    w[:, [1, 3]] = 0
+    inits = {"w": w, "b": np.float32([0.4, 0.03, -0.2, -0.05, 0.5])}
+    model = make_model(
+        [("Relu", ["x"], "h", {}), ("Gemm", ["h", "w", "b"], "y", {})], inits, shape=("N", 12)
+    )
+    x = 40 * np.abs(np.sin(np.arange(96, dtype=np.float32))).reshape(8, 12)
+    small = quantize(model, {"x": x}, **options).to_onnx()
+    want, got = ort_run(model, x)[0], ort_run(small, x)[0]
+    assert sqnr(want[:, [1, 3]], got[:, [1, 3]]) > 80
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-3, 1])
+@pytest.mark.parametrize("options", [{}, {"activations": "int16"}, {"target": "tensorrt"}])
+def test_biases_that_would_be_rounded_away_keep_their_layer_in_float(size, options):
+    """Data that was always 0 has no scale of its own; what rounding biases costs is told."""
+    inits = {
+        "w": np.linspace(-100, 100, 60).reshape(12, 5).astype(np.float32),
+        "b": size * np.float32([0.4, 0.3, -0.2, 0.1, 0.5]),
+    }
+    model = make_model(
+        [("Relu", ["x"], "h", {}), ("Gemm", ["h", "w", "b"], "y", {})], inits, shape=("N", 12)
+    )
+    x = -np.abs(data(8, (12,)))
+    small = quantize(model, {"x": x}, **options)
+    want = ort_run(model, x)[0]
+    told = small.quality["outputs"][0]["sqnr_db"]
+    assert told > 6
+    for optimized in (True, False):
+        assert sqnr(want, ort_run(small.to_onnx(), x, optimized)[0]) > min(told, 120) - 0.5
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+@pytest.mark.parametrize(
+    "cut", [[("Relu", ["t"], "c", {})], [("Clip", ["t", "low", "high"], "c", {})], []]
+)
+@pytest.mark.parametrize(
+    "move", [("Transpose", {"perm": [0, 2, 1]}), ("Slice", {}), ("MaxPool", {"kernel_shape": [2]})]
+)
+def test_an_output_stays_as_it_is_beside_moves_that_lead_to_a_layer(move, cut, activations):
+    """ONNX Runtime takes QuantizeLinear back over what moves data."""
+    op, attributes = move
+    inputs = ["m", "from", "to", "axes"] if op == "Slice" else ["m"]
+    channels = 24 if op == "Transpose" else 16
+    inits = {
+        "p": weights(24, 24),
+        "w": weights(12, channels, 3),
+        "low": np.float32(0),
+        "high": np.float32(1.5),
+        "from": np.int64([2]),
+        "to": np.int64([20]),
+        "axes": np.int64([2]),
+    }
+    nodes = [
+        ("MatMul", ["x", "p"], "m", {}),
+        (op, inputs, "t", attributes),
+        *cut,
+        ("Conv", ["c" if cut else "t", "w"], "y", {}),
+    ]
+    used = {name for node in nodes for name in node[1]}
+    inits = {name: array for name, array in inits.items() if name in used}
+    model = make_model(nodes, inits, shape=("N", 16, 24), outputs=("m", "y"))
+    x = data(8, (16, 24))
+    for exclude in ([], [f"{op.lower()}_1"]):
+        small = quantize(model, {"x": x}, activations=activations, exclude=exclude)
+        told = [output["sqnr_db"] for output in small.quality["outputs"]]
+        for want, got, db in zip(
+            ort_run(model, x, False), ort_run(small.to_onnx(), x), told, strict=True
+        ):
+            assert sqnr(want, got) > db - 1
+
+
 def test_matmul_with_bias_and_two_activations():
     inits = {
         "w": weights(12, 12),

@@ -48,7 +48,7 @@ TEST(Weights, OneScaleForEachSliceOfTheAxis) {
   const Tensor weights = Tensor::of<float>({2, 3}, std::vector<float>{4, -1, 0, -2, 0.5f, 0});
   const WeightFormat format{DType::kInt8, WeightRange::kMinMax, 1};
   const Tensor scales = weight_scales(weights, format);
-  EXPECT_EQ(to_floats(scales), (std::vector<float>{4.0f / 127, 1.0f / 127, 4.0f / 127}));
+  EXPECT_EQ(to_floats(scales), (std::vector<float>{4.0f / 127, 1.0f / 127, 4.0f / 127 * 0x1p-20f}));
   EXPECT_EQ(to_int64s(quantize_weights(weights, scales, format)),
             (std::vector<int64_t>{127, -127, 0, -64, 64, 0}));
 }
@@ -128,15 +128,15 @@ TEST(Weights, EmptyAndZeroWeightsHaveScales) {
   const WeightFormat format{DType::kInt8, WeightRange::kMse, 0};
   EXPECT_EQ(weight_scales(Tensor::zeros(DType::kFloat, {3, 0}), format).size(), 3);
   EXPECT_EQ(to_floats(weight_scales(Tensor::zeros(DType::kFloat, {2, 2}), format)),
-            (std::vector<float>{1.0f / 127, 1.0f / 127}));
+            (std::vector<float>{0x1p-20f, 0x1p-20f}));
 }
 
-TEST(Weights, ChannelsOfZerosHaveTheGreatestScaleOfTheOthers) {
+TEST(Weights, ChannelsOfZerosHaveAShareOfTheGreatestScale) {
   const Tensor weights = Tensor::of<float>({4, 2}, {0, 0, 1, -254, 0, -0.0f, 2, 127});
   for (WeightRange range : {WeightRange::kMinMax, WeightRange::kMse}) {
     const auto scales = to_floats(weight_scales(weights, {DType::kInt8, range, 0}));
-    EXPECT_EQ(scales[0], scales[1]);
-    EXPECT_EQ(scales[2], scales[1]);
+    EXPECT_EQ(scales[0], 0x1p-20f * scales[1]);
+    EXPECT_EQ(scales[2], scales[0]);
     EXPECT_LT(scales[3], scales[1]);
   }
 }
