@@ -113,6 +113,11 @@ const Function* Model::function_of(const Node& node) const {
 }
 
 Model Model::clone() const {
+  ValueMap values;
+  return clone(values);
+}
+
+Model Model::clone(ValueMap& values) const {
   Model copy;
   copy.ir_version = ir_version;
   copy.opsets = opsets;
@@ -120,7 +125,6 @@ Model Model::clone() const {
   copy.extra = extra;
   copy.file = file;
   copy.external_files = external_files;
-  ValueMap values;
   copy_graph(*graph, *copy.graph, values);
   for (const Function& function : functions) {
     Function to;

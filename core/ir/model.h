@@ -39,8 +39,10 @@ struct Model {
   int64_t opset() const;
   // The function that `node` calls, or null.
   const Function* function_of(const Node& node) const;
-  // A copy that shares the bytes of the tensors.
+  // A copy that shares the bytes of the tensors. Adds its values to `values` by those that they
+  // stand for, except those of functions.
   Model clone() const;
+  Model clone(std::unordered_map<const Value*, Value*>& values) const;
 };
 
 // Copies the nodes of `from` to `to` before `before`, with values (initializers too) that

@@ -96,20 +96,16 @@ std::optional<Scheme> static_scheme(const Recipe& recipe) {
   return std::nullopt;
 }
 
-// Says so where the outputs keep less than was asked for all the same: where all layers add some
-// noise, or outputs jump whatever is rounded, leaving a few values in float is no help.
+// Says so where the outputs keep less than was asked for all the same.
 void tell_noisy_outputs(const Quality& quality, const Recipe& recipe, ProvenResult& result) {
   const std::optional<Scheme> scheme = static_scheme(recipe);
   if (!scheme || result.passes.empty()) return;
-  const bool coarse_weights = dtype_bits(scheme->weights.dtype) < 8;
   for (const OutputAgreement& output : quality.outputs) {
     if (!(output.sqnr_db < scheme->least_output_sqnr)) continue;
-    quantizer_notes(result).push_back(fmt::format(
-        "output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
-        "min-output-sqnr, and leaving single activations in float is no help: {} keep more",
-        output.output, output.sqnr_db, scheme->least_output_sqnr,
-        coarse_weights ? "weights of more bits or in smaller blocks"
-                       : "activations of 16 bits or none"));
+    quantizer_notes(result).push_back(
+        fmt::format("output '{}' keeps {:.1f} dB on the calibration data, less than the {:g} of "
+                    "min-output-sqnr",
+                    output.output, output.sqnr_db, scheme->least_output_sqnr));
   }
 }
 

@@ -37,6 +37,18 @@ namespace {
 // Each node is looked at by itself, which takes time; so few samples do.
 constexpr ptrdiff_t kProbed = 2;
 
+// Below, an infinity or NaN has come of numbers.
+constexpr double kNothingLeft = -100;
+
+std::string reason_of(const SensitiveValue& sensitive) {
+  const std::string& name = sensitive.value->name();
+  if (sensitive.alone_db < kNothingLeft) {
+    return fmt::format("rounding '{}' alone makes infinities or NaN at the outputs", name);
+  }
+  return fmt::format("rounding '{}' alone leaves {:.1f} dB at the outputs", name,
+                     sensitive.alone_db);
+}
+
 class QuantizeStatic : public Pass {
  public:
   explicit QuantizeStatic(const Options& options)
@@ -128,7 +140,7 @@ class QuantizeStatic : public Pass {
   bool keep_sensitive(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
                       const MakeExecutor& executors, KeptFloat& kept, StoredWeights& stored,
                       PassResult& result) const {
-    std::vector<SensitiveValue> found;
+    Sensitivity found;
     try {
       found = sensitive_values(model, plan, feeds, scheme_.least_output_sqnr, executors);
     } catch (const Unsupported& error) {
@@ -136,14 +148,28 @@ class QuantizeStatic : public Pass {
       result.notes.push_back(std::string("min-output-sqnr has had no effect: ") + error.what());
       return false;
     }
-    for (const auto& [value, db] : found) {
-      for (const Node* node : rounding_nodes(plan, value)) {
-        kept.emplace(node, fmt::format("rounding '{}' alone leaves {:.1f} dB at the outputs",
-                                       value->name(), db));
+    for (const SensitiveValue& sensitive : found.values) {
+      for (const Node* node : rounding_nodes(plan, sensitive.value)) {
+        kept.emplace(node, reason_of(sensitive));
         stored.insert(node);
       }
     }
-    return !found.empty();
+    if (!found.enough) result.notes.push_back(advice(found));
+    return !found.values.empty();
+  }
+
+  // What is left to try where leaving values in float does not give the outputs enough.
+  std::string advice(const Sensitivity& found) const {
+    const std::string in_vain = fmt::format(
+        "no single activations left in float give all outputs the {:g} dB of "
+        "min-output-sqnr: ",
+        scheme_.least_output_sqnr);
+    if (!found.weights_db) return in_vain + "activations of 16 bits or none keep more";
+    const bool coarse = dtype_bits(scheme_.weights.dtype) < 8;
+    return in_vain + fmt::format("rounding the weights alone leaves {:.1f}; {} keep more",
+                                 *found.weights_db,
+                                 coarse ? "weights of more bits or in smaller blocks"
+                                        : "layers left in float (exclude)");
   }
 
   Statistics observe(const Model& model, const Placement& placement, const PassContext& context,

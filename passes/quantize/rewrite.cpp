@@ -270,6 +270,24 @@ void write_weights(const PlannedWeights& planned, QdqInserter& inserter) {
   inserter.drop_if_unread(real);
 }
 
+void write_rounded_weights(const PlannedWeights& planned, QdqInserter& inserter) {
+  Node& node = *planned.site.node;
+  const Value& real = *planned.site.weights();
+  const Node* transpose = planned.site.transpose();
+  make_room(planned);
+  drop_factors(node, planned.real);
+  const auto& [integers, scales] = planned.quantized;
+  Value* rounded =
+      inserter.constant(real, "_rounded", dequantize_weights(integers, scales, planned.format));
+  if (transpose != nullptr) {
+    Node* turned = node.graph()->add_node("Transpose", {rounded}, 1, &node, "rounded_transposed");
+    turned->set_attribute("perm", std::vector<int64_t>{1, 0});
+    turned->output()->type = transpose->output()->type;
+    rounded = turned->output();
+  }
+  node.set_input(static_cast<size_t>(planned.site.input), rounded);
+}
+
 void correct_bias(const PlannedWeights& planned, const KeptFloat& kept, QdqInserter& inserter) {
   Node& node = *planned.site.node;
   if (!planned.real.bias) {

@@ -11,6 +11,9 @@ namespace dwindle::passes {
 // rows of a table of bytes, by dequantizing only the rows that it looks up.
 void write_weights(const PlannedWeights& planned, QdqInserter& inserter);
 
+// The same numbers in float: each of the integers times its scale.
+void write_rounded_weights(const PlannedWeights& planned, QdqInserter& inserter);
+
 // Adds planned.lost_means to the bias behind the weights, in float, where there is one or room for
 // one. Nodes in `kept` take no part.
 void correct_bias(const PlannedWeights& planned, const KeptFloat& kept, QdqInserter& inserter);

@@ -1,29 +1,63 @@
 #include "passes/quantize/rounded_runs.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "core/ops/fake_quantize.h"
 #include "core/runtime/float_executor.h"
 #include "passes/quantize/insert_qdq.h"
+#include "passes/quantize/rewrite.h"
 
 namespace dwindle::passes {
 namespace {
 
+// A copy of a model with the weights of a plan rounded, still in float.
+struct RoundedCopy {
+  RoundedCopy(const Model& real, const Plan& plan) : model(real.clone(values)) {
+    QdqInserter inserter;
+    for (PlannedWeights planned : plan.weights) {
+      planned.site.node = copy_of(*planned.site.node);
+      write_rounded_weights(planned, inserter);
+      if (quant_rule(*planned.site.node)->kind == QuantKind::kWeighted) {
+        correct_bias(planned, {}, inserter);
+      }
+    }
+    drop_unread_initializers(model);
+  }
+  Node* copy_of(const Node& node) const {
+    const auto outputs = node.outputs();
+    const auto made = std::ranges::find_if(outputs, [](const Value* v) { return v != nullptr; });
+    return values.at(*made)->producer();
+  }
+
+  std::unordered_map<const Value*, Value*> values;  // by those of the model
+  Model model;
+};
+
 class InFloatExecutor : public RoundedRuns {
  public:
-  InFloatExecutor(const Model& model, const Plan& plan) : plan_(plan), executor_(model) {}
+  InFloatExecutor(const Model& model, const Plan& plan)
+      : plan_(plan), copy_(model, plan), executor_(copy_.model) {}
 
   void round(const std::vector<const Value*>& values) override {
+    std::vector<const Value*> copies;
+    params_.clear();
+    for (const Value* value : values) {
+      copies.push_back(copy_.values.at(value));
+      params_.emplace(copies.back(), plan_.params.at(value));
+    }
     const IntegerRange range = integer_range(plan_.activations);
-    executor_.alter(values, [this, range](const Value& value, Tensor& tensor) {
-      tensor = fake_quantized(tensor, {plan_.params.at(&value), range});
+    executor_.alter(copies, [this, range](const Value& value, Tensor& tensor) {
+      tensor = fake_quantized(tensor, {params_.at(&value), range});
     });
   }
   TensorMap run(const TensorMap& feeds) override { return executor_.run(feeds); }
 
  private:
   const Plan& plan_;
+  RoundedCopy copy_;
+  std::unordered_map<const Value*, QuantParams> params_;  // by values of the copy
   FloatExecutor executor_;
 };
 
@@ -31,15 +65,15 @@ class OfSwitchedCopy : public RoundedRuns {
  public:
   OfSwitchedCopy(const Model& model, const Plan& plan, const std::vector<const Value*>& values,
                  const MakeExecutor& executors)
-      : copy_(model.clone()) {
+      : copy_(model, plan) {
     QdqInserter inserter;
     for (const Value* value : values) {
       if (value->graph() != model.graph.get()) continue;
-      const Value* on = add_switch(*copy_.graph->find(value->name()), plan.params.at(value),
-                                   plan.activations, inserter);
+      const Value* on =
+          add_switch(*copy_.values.at(value), plan.params.at(value), plan.activations, inserter);
       switches_.emplace(value, on->name());
     }
-    executor_ = executors(copy_);
+    executor_ = executors(copy_.model);
   }
 
   void round(const std::vector<const Value*>& values) override {
@@ -69,7 +103,7 @@ class OfSwitchedCopy : public RoundedRuns {
     return on;
   }
 
-  Model copy_;
+  RoundedCopy copy_;
   std::unique_ptr<Executor> executor_;
   std::unordered_map<const Value*, std::string> switches_;
   std::unordered_set<const Value*> rounded_;

@@ -1,4 +1,4 @@
-// RoundedRuns: runs a float model with chosen values rounded as a plan says.
+// RoundedRuns: runs a float model with its weights and chosen values rounded as a plan says.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ class RoundedRuns {
 };
 
 // In a FloatExecutor, which rounds values as they are computed. Raises Unsupported, at once or in a
-// run, where the operator table ends. `model` and `plan` outlive what is returned; so below.
+// run, where the operator table ends. `plan` outlives what is returned; so below.
 std::unique_ptr<RoundedRuns> runs_in_float_executor(const Model& model, const Plan& plan);
 
 // In any executor: of a copy of the model in which each of `values` goes through a QuantizeLinear

@@ -2,6 +2,7 @@
 // not tell: a logarithm or a normalization behind it may live on its small elements.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/data/dataset.h"
@@ -13,18 +14,26 @@ namespace dwindle::passes {
 
 struct SensitiveValue {
   const Value* value;  // with a scale of its own
-  double output_db;    // left at the worst output where this value alone is rounded
+  double alone_db;     // what rounding this value alone leaves at the worst output
+};
+
+struct Sensitivity {
+  std::vector<SensitiveValue> values;  // to leave in float, the most harmful of a part first
+  bool enough = true;                  // whether the outputs keep what they should, then
+  // What rounding weights alone leaves at the worst output, where that is too little or so little
+  // that it leaves no room for rounding values.
+  std::optional<double> weights_db;
 };
 
 // Where the worst output of the model, quantized as planned, keeps less than `least_db` on `feeds`:
-// the values to leave in float so that it keeps that much, the most harmful of a part first. Values
-// that cost little by themselves are none, however many there are: where all layers add the same
-// noise, none of them is to blame. Neither is any where leaving them in float is no help: it takes
-// less than half of the noise off and the output keeps too little all the same. `executors` run
-// what FloatExecutor cannot. Raises Unsupported where they cannot either.
-std::vector<SensitiveValue> sensitive_values(const Model& model, const Plan& plan,
-                                             const std::vector<Feed>& feeds, double least_db,
-                                             const MakeExecutor& executors = make_float_executor);
+// the values to leave in float so that it keeps that much. Where weights alone take more off it,
+// values are looked for that take several times as much. Values that cost little by themselves are
+// none, however many there are: where all layers add the same noise, none of them is to blame.
+// Neither is any where leaving them in float is no help: it takes less than half of the noise off
+// and the output keeps too little all the same. `executors` run what FloatExecutor cannot. Raises
+// Unsupported where they cannot either.
+Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
+                             double least_db, const MakeExecutor& executors = make_float_executor);
 
 // The nodes of the placement that must stay in float so that `value` is not rounded.
 std::vector<const Node*> rounding_nodes(const Plan& plan, const Value* value);

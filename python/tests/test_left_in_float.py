@@ -241,8 +241,59 @@ def test_weights_alone_that_lose_everything():
 def test_coarse_weights_are_blamed_for_what_they_cost():
     feeds = [{"x": RNG.standard_normal((8, 64)).astype(np.float32)}]
     small = dwindle.quantize(product(), feeds, weights="int4", min_output_sqnr=35.0)
-    (told,) = [note for note in notes(small) if note.startswith("output 'y' keeps")]
-    assert told.endswith("weights of more bits or in smaller blocks keep more")
+    (advice,) = [note for note in notes(small) if note.startswith("no single activations")]
+    assert advice.endswith("; weights of more bits or in smaller blocks keep more")
+
+
+def test_where_weights_cost_most_no_activation_is_blamed():
+    """They leave less than the bound: with values in float, it would be missed as well."""
+    feeds = [{"x": RNG.standard_normal((8, 64)).astype(np.float32)}]
+    for options in ({"weights": "int4", "min_output_sqnr": 30.0}, {"min_output_sqnr": 60.0}):
+        small = dwindle.quantize(product(), feeds, may_grow=True, **options)
+        assert not any("rounding '" in note for note in notes(small))
+        (advice,) = [note for note in notes(small) if note.startswith("no single activations")]
+        assert "rounding the weights alone leaves" in advice
+
+
+def energies():
+    """Logarithms of a² + b²: most of them is lost where both are rounded to 0, by whichever step."""
+    nodes, constants = [], [numpy_helper.from_array(np.float32(1e-12), "least")]
+    for name in "ab":
+        constants.append(numpy_helper.from_array(np.eye(4, dtype="f").reshape(4, 4, 1), f"w{name}"))
+        nodes += [
+            helper.make_node("Conv", [f"x{name}", f"w{name}"], [name], f"conv_{name}"),
+            helper.make_node("Mul", [name, name], [f"{name}{name}"], f"square_{name}"),
+        ]
+    nodes += [
+        helper.make_node("Add", ["aa", "bb"], ["sum"], "sum"),
+        helper.make_node("Add", ["sum", "least"], ["some"], "some"),
+        helper.make_node("Log", ["some"], ["y"], "log"),
+    ]
+    return model_of(nodes, [value("xa", ["N", 4, 32]), value("xb", ["N", 4, 32])], constants)
+
+
+def test_values_of_which_any_two_cost_most():
+    x = 1e-3 * (1 + RNG.random((2, 6, 4, 32)).astype("f"))
+    x[:, :, 0] = 1
+    small = dwindle.quantize(energies(), {"xa": x[0], "xb": x[1]}, may_grow=True)
+    assert small.quality["outputs"][0]["sqnr_db"] > 20
+    blind = dwindle.quantize(
+        energies(), {"xa": x[0], "xb": x[1]}, may_grow=True, min_output_sqnr=0.0
+    )
+    assert blind.quality["outputs"][0]["sqnr_db"] < 5
+
+
+def test_infinities_that_rounding_makes_are_told():
+    """What is rounded to 0 has no logarithm."""
+    model = energies()
+    model.graph.node[-1].input[0] = "sum"
+    del model.graph.node[-2]
+    x = 1e-3 * (1 + RNG.random((2, 6, 4, 32)).astype("f"))
+    x[:, :, 0] = 1
+    small = dwindle.quantize(model, {"xa": x[0], "xb": x[1]}, may_grow=True)
+    assert small.quality["outputs"][0]["sqnr_db"] > 20
+    told = "rounding 'sum' alone makes infinities or NaN at the outputs"
+    assert f"float: Add 'sum': {told}" in notes(small)
 
 
 def test_layers_of_float64_are_named():

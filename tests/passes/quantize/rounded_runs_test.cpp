@@ -93,7 +93,7 @@ TEST(RoundedRuns, sensitive_values_are_found_where_the_operator_table_ends) {
     }
     std::vector<std::string> names;
     const std::vector<Feed> feeds = {{{{"x", random_weights({4, 8}, 3)}}, {}}};
-    for (const auto& [value, db] : sensitive_values(model, plan, feeds, 20, executors)) {
+    for (const auto& [value, db] : sensitive_values(model, plan, feeds, 20, executors).values) {
       names.push_back(value->name());
       EXPECT_LT(db, 20);
     }

@@ -1,0 +1,84 @@
+// RoundingCost: what rounding values costs the outputs of a model, on a few feeds.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/data/dataset.h"
+#include "core/ir/model.h"
+#include "core/runtime/executor.h"
+#include "passes/quantize/plan.h"
+#include "passes/quantize/rounded_runs.h"
+
+namespace dwindle::passes {
+
+// At the output that is harmed most, beyond what rounded weights cost it.
+struct Cost {
+  double share = 0;  // of what the output can bear: more than 1 is too much
+  double noise = 0;  // by signal
+};
+
+class RoundingCost {
+ public:
+  using Values = std::vector<const Value*>;
+
+  // Of `values` of `model`, rounded as planned, on `feeds`, which outlive this; so does `plan`.
+  // Outputs can bear noise of `allowed` by signal, that of weights included. Of one whose weights
+  // leave it no room, values can take as much once more, and if all of them together take little
+  // more than that, then all that they take. `executors` run what FloatExecutor cannot. Raises
+  // Unsupported where they cannot either.
+  RoundingCost(const Model& model, const Plan& plan, const Values& values,
+               const std::vector<Feed>& feeds, double allowed, const MakeExecutor& executors);
+
+  // Of all values together.
+  Cost whole() const { return whole_; }
+  // Noise by signal of rounded weights alone at the worst output; 0 where all outputs bear all
+  // values.
+  double weights_noise() const;
+  // Whether weights leave every output room for some noise of values.
+  bool weights_leave_room() const;
+
+  Cost of(const Values& values);
+  // An estimate of that by the one feed that has most of the noise of all values: enough to compare
+  // parts with each other. All of it may be in one, where a score near a bound decides what is
+  // done.
+  Cost rough(const Values& values);
+
+  // So many costs were asked for.
+  int asked() const { return asked_; }
+
+ private:
+  struct Power {
+    double signal = 0, noise = 0;
+
+    void add(const Tensor& real, const Tensor& other);
+    double ratio() const { return signal > 0 ? noise / signal : 0; }
+  };
+  using Powers = std::map<std::string, Power>;  // by the name of the output
+
+  void run_real(const Model& model, const MakeExecutor& executors);
+  Powers run(size_t feed);
+  std::vector<Powers> run_all(const Values& values);
+  static Powers sum(const std::vector<Powers>& feeds);
+  // Without the noise of weights.
+  Powers beyond_weights(Powers outputs, size_t feed) const;
+  Cost worst(const Powers& outputs) const;
+  void choose_bearable(const Powers& whole);
+  void choose_rough_feed(const std::vector<Powers>& whole);
+
+  const std::vector<Feed>& feeds_;
+  double allowed_;
+  std::vector<TensorMap> real_;  // outputs by feed
+  std::unique_ptr<RoundedRuns> rounded_;
+  std::vector<Powers> weights_;  // by feed
+  std::map<std::string, double> bearable_;
+  Cost whole_;
+  size_t rough_feed_ = 0;
+  double rough_scale_ = 1;
+  int asked_ = 0;
+};
+
+}  // namespace dwindle::passes
