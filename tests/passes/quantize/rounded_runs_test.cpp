@@ -5,7 +5,9 @@
 #include <random>
 
 #include "core/ops/infer.h"
+#include "core/runtime/float_executor.h"
 #include "core/support/error.h"
+#include "passes/quantize/rewrite.h"
 #include "passes/quantize/sensitivity.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/graph_builder.h"
@@ -68,6 +70,64 @@ TEST(RoundedRuns, a_switched_copy_does_what_altering_does) {
       if (run == 0) unrounded = wanted;
       const bool rounds = !chosen.empty();
       EXPECT_EQ(got.at("y").identical(unrounded.at("y")), !rounds) << run;
+    }
+  }
+}
+
+// Turned weights, factors of Gemm, a table, a product in a branch, and an LSTM whose first output
+// nobody reads.
+Model weighted() {
+  return testing::make_model(
+      [](GraphBuilder& b) {
+        Value* rows = b.input("rows", {4}, DType::kInt64);
+        Value* on = b.input("on", {}, DType::kBool);
+        Value* looked_up =
+            b.node("looked_up", "Gather", {b.constant("table", random_weights({9, 8}, 1)), rows});
+        Value* turned = b.node("turned", "Transpose", {b.constant("v", random_weights({6, 8}, 2))});
+        Value* a = b.node("a", "MatMul", {looked_up, turned});
+        Value* y = b.node("y", "Gemm",
+                          {a, b.constant("w", random_weights({6, 5}, 3)),
+                           b.constant("bias", random_weights({5}, 4))},
+                          {{"alpha", 0.5f}, {"beta", 3.0f}});
+        b.output(y);
+        Value* branch = b.node("branch", "If", {on});
+        for (const char* name : {"then_branch", "else_branch"}) {
+          GraphBuilder inner = b.nested(name);
+          Value* own = inner.constant("own", random_weights({5, 3}, 5));
+          inner.output(inner.node("product", "MatMul", {y, own}));
+        }
+        b.output(branch);
+        Value* steps = b.node("steps", "Unsqueeze", {y, b.ints("axis", {1})});
+        b.output(b.nodes({"", "last"}, "LSTM",
+                         {steps, b.constant("lw", random_weights({1, 16, 5}, 6)),
+                          b.constant("lr", random_weights({1, 16, 4}, 7))},
+                         {{"hidden_size", int64_t{4}}})[1]);
+      },
+      21);
+}
+
+TEST(RoundedRuns, weights_are_those_of_the_quantized_model) {
+  const TensorMap feeds = {{"rows", Tensor::of<int64_t>({4}, {3, 0, 8, 3})},
+                           {"on", Tensor::scalar<bool>(true)}};
+  for (const WeightOptions& options : {WeightOptions{}, WeightOptions{.dtype = DType::kInt4}}) {
+    Model model = weighted();
+    infer_shapes(model);
+    Plan plan;
+    plan.placement = place_quantization(model, {}, {.activations = false});
+    for (const WeightSite& site : plan.placement.weights) {
+      plan.weights.push_back(plan_weights(site, options, 0, {}));
+    }
+    EXPECT_EQ(plan.weights.size(), 7u);
+    const TensorMap real = FloatExecutor(model).run(feeds);
+    const TensorMap got = runs_in_float_executor(model, plan)->run(feeds);
+    rewrite(model, plan, {}, {});
+    const TensorMap wanted = FloatExecutor(model).run(feeds);
+    ASSERT_EQ(got.size(), 3u);
+    for (const auto& [name, tensor] : wanted) {
+      const auto a = got.at(name).values<float>(), b = tensor.values<float>();
+      ASSERT_EQ(a.size(), b.size());
+      for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f) << name;
+      EXPECT_FALSE(got.at(name).identical(real.at(name))) << name;
     }
   }
 }
