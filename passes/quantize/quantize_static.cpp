@@ -42,11 +42,14 @@ constexpr double kNothingLeft = -100;
 
 std::string reason_of(const SensitiveValue& sensitive) {
   const std::string& name = sensitive.value->name();
-  if (sensitive.alone_db < kNothingLeft) {
+  if (!sensitive.alone_db) {
+    return fmt::format("rounding '{}' beside others costs most at the outputs", name);
+  }
+  if (*sensitive.alone_db < kNothingLeft) {
     return fmt::format("rounding '{}' alone makes infinities or NaN at the outputs", name);
   }
   return fmt::format("rounding '{}' alone leaves {:.1f} dB at the outputs", name,
-                     sensitive.alone_db);
+                     *sensitive.alone_db);
 }
 
 class QuantizeStatic : public Pass {

@@ -17,7 +17,7 @@ namespace dwindle::passes {
 
 // At the output that is harmed most, beyond what rounded weights cost it.
 struct Cost {
-  double share = 0;  // of what the output can bear: more than 1 is too much
+  double share = 0;  // of what values may cost the output: more than 1 is too much
   double noise = 0;  // by signal
 };
 
@@ -26,10 +26,10 @@ class RoundingCost {
   using Values = std::vector<const Value*>;
 
   // Of `values` of `model`, rounded as planned, on `feeds`, which outlive this; so does `plan`.
-  // Outputs can bear noise of `allowed` by signal, that of weights included. Of one whose weights
-  // leave it no room, values can take as much once more, and if all of them together take little
-  // more than that, then all that they take. `executors` run what FloatExecutor cannot. Raises
-  // Unsupported where they cannot either.
+  // Outputs can bear noise of `allowed` by signal, that of weights included. Where weights leave no
+  // room, values may cost as much as these; and if all of them together cost little more, then
+  // whatever they cost. `executors` run what FloatExecutor cannot. Raises Unsupported where they
+  // cannot either.
   RoundingCost(const Model& model, const Plan& plan, const Values& values,
                const std::vector<Feed>& feeds, double allowed, const MakeExecutor& executors);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <queue>
 #include <unordered_set>
+#include <utility>
 
 #include "passes/quantize/rounding_cost.h"
 
@@ -23,6 +24,12 @@ constexpr size_t kPatience = 12;
 constexpr double kLeastProgress = 0.1;
 // What stays in float for values that are no help in the end is lost time on the device.
 constexpr double kLeastGain = 0.5;
+// A value that costs most only beside others must bring so much of it.
+constexpr double kLeastJump = 0.5;
+
+// Other samples than these few may be harmed more: where something has to be done, this share of
+// what values may cost is aimed at.
+constexpr double kAim = 0.5;
 
 using Values = RoundingCost::Values;
 
@@ -54,34 +61,70 @@ Values without(const Values& values, const std::unordered_set<const Value*>& gon
   return left;
 }
 
+// The value of `values`, which cost `whole`, that brings most of it once those in front of it are
+// rounded, too; null where none does. Of the two squares of a magnitude each may be rounded to 0 if
+// the other is not.
+const Value* joint_value(RoundingCost& cost, const Values& values, double whole) {
+  size_t below = 0, above = values.size();  // so many of them cost less than half, and more
+  double cost_below = 0, cost_above = whole;
+  while (above - below > 1) {
+    const size_t middle = below + (above - below) / 2;
+    const double some = cost.rough(first_of(values, middle)).share;
+    const bool less = some < whole / 2;
+    (less ? below : above) = middle;
+    (less ? cost_below : cost_above) = some;
+  }
+  return cost_above - cost_below < kLeastJump * whole ? nullptr : values[below];
+}
+
 }  // namespace
 
 // Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
 // left, which is taken out, until the rest is quiet enough. For the same reason one half tells
 // about the other, though no value is blamed before it was rounded alone. Where they do not add up
 // (what comes out of a Concat is no noisier than what goes in, and neither is), what is left when
-// no part stands out is cut again.
+// no part stands out is cut again; and where none does then, a value is looked for that makes noise
+// beside others.
 Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
                              double least_db, const MakeExecutor& executors) {
   Sensitivity result;
   const Values all = rounded_values(plan);
   if (all.empty() || feeds.empty()) return result;
   RoundingCost cost(model, plan, all, feeds, std::pow(10.0, -least_db / 10), executors);
-  const double whole = cost.whole().share;
-  if (!cost.weights_leave_room()) result.weights_db = -10 * std::log10(cost.weights_noise());
+  if (!cost.weights_leave_room()) {
+    result.weights_db = -10 * std::log10(cost.weights_noise());
+    result.enough = false;
+  }
+  if (cost.whole().share <= 1) return result;
   std::vector<SensitiveValue>& found = result.values;
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
-  double left = whole;
-  double at_last_check = whole;
+  Cost left = cost.whole();
+  double at_last_check = left.share;
+  // Whether going on is worth while.
+  const auto take = [&](SensitiveValue value) {
+    found.push_back(value);
+    taken.insert(value.value);
+    const Values rest = without(all, taken);
+    left = cost.rough(rest);
+    if (left.share <= kAim) left = cost.of(rest);
+    if (found.size() % kPatience != 0) return true;
+    const double before = std::exchange(at_last_check, left.share);
+    return left.share <= (1 - kLeastProgress) * before;
+  };
   parts.push({cost.whole(), true, all});
   size_t at_last_start = 0;
   const int most = most_runs(all.size());
-  while (left > 1 && cost.asked() < most) {
+  while (left.share > kAim && cost.asked() < most) {
     if (parts.empty()) {
-      if (found.size() == at_last_start) break;
+      const Values rest = without(all, taken);
+      if (found.size() == at_last_start) {
+        const Value* joint = joint_value(cost, rest, left.share);
+        if (joint == nullptr || !take({joint, std::nullopt})) break;
+        continue;
+      }
       at_last_start = found.size();
-      parts.push({{left, 0}, true, without(all, taken)});
+      parts.push({left, true, rest});
     }
     const Part part = parts.top();
     parts.pop();
@@ -93,15 +136,7 @@ Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::ve
         keep(cost.rough(part.values), true, part.values);
         continue;
       }
-      found.push_back({part.values[0], -10 * std::log10(part.cost.noise)});
-      taken.insert(part.values[0]);
-      const Values rest = without(all, taken);
-      left = cost.rough(rest).share;
-      if (left <= 1) left = cost.of(rest).share;
-      if (found.size() % kPatience == 0) {
-        if (left > (1 - kLeastProgress) * at_last_check) break;
-        at_last_check = left;
-      }
+      if (!take({part.values[0], -10 * std::log10(part.cost.noise)})) break;
       continue;
     }
     Values first = first_of(part.values, part.values.size() / 2);
@@ -113,8 +148,8 @@ Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::ve
     keep(of_first, true, std::move(first));
     keep(of_second, !adds_up, std::move(second));
   }
-  result.enough = left <= 1 && cost.weights_leave_room();
-  if (left > 1 && left > (1 - kLeastGain) * whole) found.clear();
+  result.enough &= left.share <= 1;
+  if (left.share > 1 && left.share > (1 - kLeastGain) * cost.whole().share) found.clear();
   return result;
 }
 

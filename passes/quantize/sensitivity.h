@@ -14,7 +14,9 @@ namespace dwindle::passes {
 
 struct SensitiveValue {
   const Value* value;  // with a scale of its own
-  double alone_db;     // what rounding this value alone leaves at the worst output
+  // What rounding this value alone leaves at the worst output; none where it costs most only beside
+  // others.
+  std::optional<double> alone_db;
 };
 
 struct Sensitivity {
