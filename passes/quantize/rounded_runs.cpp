@@ -12,9 +12,10 @@
 namespace dwindle::passes {
 namespace {
 
-// A copy of a model with the weights of a plan rounded, still in float.
+// A copy of a model, with the weights of a plan rounded, though still in float, if wanted.
 struct RoundedCopy {
-  RoundedCopy(const Model& real, const Plan& plan) : model(real.clone(values)) {
+  RoundedCopy(const Model& real, const Plan& plan, Weights weights) : model(real.clone(values)) {
+    if (weights == Weights::kFloat) return;
     QdqInserter inserter;
     for (PlannedWeights planned : plan.weights) {
       planned.site.node = copy_of(*planned.site.node);
@@ -37,8 +38,8 @@ struct RoundedCopy {
 
 class InFloatExecutor : public RoundedRuns {
  public:
-  InFloatExecutor(const Model& model, const Plan& plan)
-      : plan_(plan), copy_(model, plan), executor_(copy_.model) {}
+  InFloatExecutor(const Model& model, const Plan& plan, Weights weights)
+      : plan_(plan), copy_(model, plan, weights), executor_(copy_.model) {}
 
   void round(const std::vector<const Value*>& values) override {
     std::vector<const Value*> copies;
@@ -64,8 +65,8 @@ class InFloatExecutor : public RoundedRuns {
 class OfSwitchedCopy : public RoundedRuns {
  public:
   OfSwitchedCopy(const Model& model, const Plan& plan, const std::vector<const Value*>& values,
-                 const MakeExecutor& executors)
-      : copy_(model, plan) {
+                 const MakeExecutor& executors, Weights weights)
+      : copy_(model, plan, weights) {
     QdqInserter inserter;
     for (const Value* value : values) {
       if (value->graph() != model.graph.get()) continue;
@@ -111,14 +112,15 @@ class OfSwitchedCopy : public RoundedRuns {
 
 }  // namespace
 
-std::unique_ptr<RoundedRuns> runs_in_float_executor(const Model& model, const Plan& plan) {
-  return std::make_unique<InFloatExecutor>(model, plan);
+std::unique_ptr<RoundedRuns> runs_in_float_executor(const Model& model, const Plan& plan,
+                                                    Weights weights) {
+  return std::make_unique<InFloatExecutor>(model, plan, weights);
 }
 
 std::unique_ptr<RoundedRuns> runs_of_switched_copy(const Model& model, const Plan& plan,
                                                    const std::vector<const Value*>& values,
-                                                   const MakeExecutor& executors) {
-  return std::make_unique<OfSwitchedCopy>(model, plan, values, executors);
+                                                   const MakeExecutor& executors, Weights weights) {
+  return std::make_unique<OfSwitchedCopy>(model, plan, values, executors, weights);
 }
 
 }  // namespace dwindle::passes

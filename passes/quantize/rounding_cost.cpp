@@ -31,24 +31,39 @@ void RoundingCost::Power::add(const Tensor& real, const Tensor& other) {
 RoundingCost::RoundingCost(const Model& model, const Plan& plan, const Values& values,
                            const std::vector<Feed>& feeds, double allowed,
                            const MakeExecutor& executors)
-    : feeds_(feeds), allowed_(allowed) {
-  std::vector<Powers> whole;
+    : model_(model),
+      plan_(plan),
+      values_(values),
+      feeds_(feeds),
+      allowed_(allowed),
+      executors_(executors) {
   try {
-    run_real(model, executors);
-    // Where the operator table ends, be it in the first run, another executor takes a copy of the
-    // model.
-    try {
-      rounded_ = runs_in_float_executor(model, plan);
-      whole = run_all(values);
-    } catch (const Unsupported&) {
-      rounded_ = runs_of_switched_copy(model, plan, values, executors);
-      whole = run_all(values);
-    }
+    run_real();
+    open_view(Weights::kRounded);
   } catch (const Error& error) {
     throw Unsupported(error.what());
   }
-  choose_bearable(sum(whole));
-  choose_rough_feed(whole);
+  choose_bearable();
+  choose_rough_feed();
+}
+
+void RoundingCost::look_beside(Weights weights) {
+  if (weights == Weights::kFloat && float_.runs == nullptr) open_view(weights);
+  weights_ = weights;
+  choose_rough_feed();
+}
+
+void RoundingCost::open_view(Weights weights) {
+  weights_ = weights;
+  // Where the operator table ends, be it in the first run, another executor takes a copy of the
+  // model.
+  try {
+    view().runs = runs_in_float_executor(model_, plan_, weights);
+    view().of_all = run_all(values_);
+  } catch (const Unsupported&) {
+    view().runs = runs_of_switched_copy(model_, plan_, values_, executors_, weights);
+    view().of_all = run_all(values_);
+  }
 }
 
 Cost RoundingCost::of(const Values& values) {
@@ -59,13 +74,13 @@ Cost RoundingCost::of(const Values& values) {
 
 Cost RoundingCost::rough(const Values& values) {
   ++asked_;
-  rounded_->round(values);
+  view().runs->round(values);
   const Cost cost = worst(beyond_weights(run(rough_feed_), rough_feed_));
   return {rough_scale_ * cost.share, rough_scale_ * cost.noise};
 }
 
-void RoundingCost::run_real(const Model& model, const MakeExecutor& executors) {
-  const std::unique_ptr<Executor> executor = executors(model);
+void RoundingCost::run_real() {
+  const std::unique_ptr<Executor> executor = executors_(model_);
   for (const Feed& feed : feeds_) real_.push_back(executor->run(feed.inputs));
 }
 
@@ -75,13 +90,13 @@ bool RoundingCost::weights_leave_room() const {
 
 double RoundingCost::weights_noise() const {
   double most = 0;
-  for (const auto& [name, power] : sum(weights_)) most = std::max(most, power.ratio());
+  for (const auto& [name, power] : sum(rounded_.of_none)) most = std::max(most, power.ratio());
   return most;
 }
 
 RoundingCost::Powers RoundingCost::run(size_t feed) {
   Powers outputs;
-  for (const auto& [name, tensor] : rounded_->run(feeds_[feed].inputs)) {
+  for (const auto& [name, tensor] : view().runs->run(feeds_[feed].inputs)) {
     outputs[name].add(real_[feed].at(name), tensor);
   }
   return outputs;
@@ -89,7 +104,7 @@ RoundingCost::Powers RoundingCost::run(size_t feed) {
 
 std::vector<RoundingCost::Powers> RoundingCost::run_all(const Values& values) {
   ++asked_;
-  rounded_->round(values);
+  view().runs->round(values);
   std::vector<Powers> feeds;
   for (size_t i = 0; i < feeds_.size(); ++i) feeds.push_back(run(i));
   return feeds;
@@ -107,9 +122,10 @@ RoundingCost::Powers RoundingCost::sum(const std::vector<Powers>& feeds) {
 }
 
 RoundingCost::Powers RoundingCost::beyond_weights(Powers outputs, size_t feed) const {
-  if (weights_.empty()) return outputs;
+  const std::vector<Powers>& weights = view().of_none;
+  if (weights.empty()) return outputs;
   for (auto& [name, power] : outputs) {
-    power.noise = std::max(0.0, power.noise - weights_[feed].at(name).noise);
+    power.noise = std::max(0.0, power.noise - weights[feed].at(name).noise);
   }
   return outputs;
 }
@@ -124,11 +140,12 @@ Cost RoundingCost::worst(const Powers& outputs) const {
   return most;
 }
 
-void RoundingCost::choose_bearable(const Powers& whole) {
+void RoundingCost::choose_bearable() {
+  const Powers whole = sum(rounded_.of_all);
   const auto is_noisy = [&](const auto& output) { return output.second.ratio() > allowed_; };
   if (std::ranges::none_of(whole, is_noisy)) return;
-  weights_ = run_all({});
-  for (const auto& [name, weights] : sum(weights_)) {
+  rounded_.of_none = run_all({});
+  for (const auto& [name, weights] : sum(rounded_.of_none)) {
     const double noise = weights.ratio();
     if (noise <= kMostOfWeights * allowed_) {
       bearable_[name] = allowed_ - noise;
@@ -138,8 +155,9 @@ void RoundingCost::choose_bearable(const Powers& whole) {
   }
 }
 
-void RoundingCost::choose_rough_feed(const std::vector<Powers>& whole) {
+void RoundingCost::choose_rough_feed() {
   if (bearable_.empty()) return;
+  const std::vector<Powers>& whole = view().of_all;
   std::vector<Powers> feeds;
   for (size_t i = 0; i < whole.size(); ++i) feeds.push_back(beyond_weights(whole[i], i));
   whole_ = worst(sum(feeds));

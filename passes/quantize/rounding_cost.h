@@ -25,13 +25,18 @@ class RoundingCost {
  public:
   using Values = std::vector<const Value*>;
 
-  // Of `values` of `model`, rounded as planned, on `feeds`, which outlive this; so does `plan`.
+  // Of `values` of `model`, rounded as planned, on `feeds`; they and what else is given outlive
+  // this.
   // Outputs can bear noise of `allowed` by signal, that of weights included. Where weights leave no
   // room, values may cost as much as these; and if all of them together cost little more, then
   // whatever they cost. `executors` run what FloatExecutor cannot. Raises Unsupported where they
   // cannot either.
   RoundingCost(const Model& model, const Plan& plan, const Values& values,
                const std::vector<Feed>& feeds, double allowed, const MakeExecutor& executors);
+
+  // From now on costs are those beside weights rounded, as at first, or in float. What values may
+  // cost stays the same.
+  void look_beside(Weights weights);
 
   // Of all values together.
   Cost whole() const { return whole_; }
@@ -58,22 +63,34 @@ class RoundingCost {
     double ratio() const { return signal > 0 ? noise / signal : 0; }
   };
   using Powers = std::map<std::string, Power>;  // by the name of the output
+  struct View {
+    std::unique_ptr<RoundedRuns> runs;
+    std::vector<Powers> of_all;   // noise of all values, by feed
+    std::vector<Powers> of_none;  // noise of weights, by feed; empty: none
+  };
 
-  void run_real(const Model& model, const MakeExecutor& executors);
+  View& view() { return weights_ == Weights::kRounded ? rounded_ : float_; }
+  const View& view() const { return weights_ == Weights::kRounded ? rounded_ : float_; }
+  void open_view(Weights weights);
+  void run_real();
   Powers run(size_t feed);
   std::vector<Powers> run_all(const Values& values);
   static Powers sum(const std::vector<Powers>& feeds);
   // Without the noise of weights.
   Powers beyond_weights(Powers outputs, size_t feed) const;
   Cost worst(const Powers& outputs) const;
-  void choose_bearable(const Powers& whole);
-  void choose_rough_feed(const std::vector<Powers>& whole);
+  void choose_bearable();
+  void choose_rough_feed();
 
+  const Model& model_;
+  const Plan& plan_;
+  const Values& values_;
   const std::vector<Feed>& feeds_;
   double allowed_;
+  const MakeExecutor& executors_;
   std::vector<TensorMap> real_;  // outputs by feed
-  std::unique_ptr<RoundedRuns> rounded_;
-  std::vector<Powers> weights_;  // by feed
+  Weights weights_ = Weights::kRounded;
+  View rounded_, float_;
   std::map<std::string, double> bearable_;
   Cost whole_;
   size_t rough_feed_ = 0;

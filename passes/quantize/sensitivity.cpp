@@ -77,7 +77,10 @@ const Value* joint_value(RoundingCost& cost, const Values& values, double whole)
   return cost_above - cost_below < kLeastJump * whole ? nullptr : values[below];
 }
 
-}  // namespace
+struct Found {
+  std::vector<SensitiveValue> values;  // to stay in float
+  Values rest;                         // and the others
+};
 
 // Noises add up, nearly. So the noisiest part is cut in two again and again until one value is
 // left, which is taken out, until the rest is quiet enough. For the same reason one half tells
@@ -85,18 +88,8 @@ const Value* joint_value(RoundingCost& cost, const Values& values, double whole)
 // (what comes out of a Concat is no noisier than what goes in, and neither is), what is left when
 // no part stands out is cut again; and where none does then, a value is looked for that makes noise
 // beside others.
-Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
-                             double least_db, const MakeExecutor& executors) {
-  Sensitivity result;
-  const Values all = rounded_values(plan);
-  if (all.empty() || feeds.empty()) return result;
-  RoundingCost cost(model, plan, all, feeds, std::pow(10.0, -least_db / 10), executors);
-  if (!cost.weights_leave_room()) {
-    result.weights_db = -10 * std::log10(cost.weights_noise());
-    result.enough = false;
-  }
-  if (cost.whole().share <= 1) return result;
-  std::vector<SensitiveValue>& found = result.values;
+Found search(RoundingCost& cost, const Values& all) {
+  std::vector<SensitiveValue> found;
   std::unordered_set<const Value*> taken;
   std::priority_queue<Part> parts;
   Cost left = cost.whole();
@@ -114,7 +107,7 @@ Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::ve
   };
   parts.push({cost.whole(), true, all});
   size_t at_last_start = 0;
-  const int most = most_runs(all.size());
+  const int most = cost.asked() + most_runs(all.size());
   while (left.share > kAim && cost.asked() < most) {
     if (parts.empty()) {
       const Values rest = without(all, taken);
@@ -148,8 +141,38 @@ Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::ve
     keep(of_first, true, std::move(first));
     keep(of_second, !adds_up, std::move(second));
   }
-  result.enough &= left.share <= 1;
-  if (left.share > 1 && left.share > (1 - kLeastGain) * cost.whole().share) found.clear();
+  return {std::move(found), without(all, taken)};
+}
+
+}  // namespace
+
+Sensitivity sensitive_values(const Model& model, const Plan& plan, const std::vector<Feed>& feeds,
+                             double least_db, const MakeExecutor& executors) {
+  Sensitivity result;
+  const Values all = rounded_values(plan);
+  if (all.empty() || feeds.empty()) return result;
+  RoundingCost cost(model, plan, all, feeds, std::pow(10.0, -least_db / 10), executors);
+  if (!cost.weights_leave_room()) {
+    result.weights_db = -10 * std::log10(cost.weights_noise());
+    result.enough = false;
+  }
+  const double whole = cost.whole().share;
+  if (whole <= 1) return result;
+  Found found = search(cost, all);
+  double left = cost.of(found.rest).share;
+  if (left > 1) {
+    // Where decisions are close, others fall beside weights in float, and other values turn them.
+    cost.look_beside(Weights::kFloat);
+    Found other = search(cost, all);
+    cost.look_beside(Weights::kRounded);
+    const double left_by_other = cost.of(other.rest).share;
+    if (left_by_other < left) {
+      found = std::move(other);
+      left = left_by_other;
+    }
+  }
+  result.enough &= left <= 1;
+  if (left <= 1 || left <= (1 - kLeastGain) * whole) result.values = std::move(found.values);
   return result;
 }
 
