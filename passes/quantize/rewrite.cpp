@@ -169,6 +169,7 @@ class Rewriter {
       const QuantRule* rule = quant_rule(*node);
       if (rule == nullptr || rule->kind != QuantKind::kSharesRange || node->is("Concat")) return;
       Value* from = node->input(0);
+      if (from->graph() != node->graph()) return;
       if (from->is_graph_output()) {
         inserter_.quantize_for({Use{node, 0}}, from, params, plan_.activations);
       }
