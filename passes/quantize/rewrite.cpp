@@ -166,8 +166,10 @@ class Rewriter {
   // the moves, too: what they move is the same.
   void shield_outputs(Node* behind, QuantParams params) {
     for (Node* node = behind; node != nullptr;) {
+      // It takes none over Resize, which may compute new elements, or Concat.
       const QuantRule* rule = quant_rule(*node);
-      if (rule == nullptr || rule->kind != QuantKind::kSharesRange || node->is("Concat")) return;
+      const bool moves = rule != nullptr && rule->kind == QuantKind::kSharesRange;
+      if (!moves || node->is("Resize") || node->is("Concat")) return;
       Value* from = node->input(0);
       if (from->graph() != node->graph()) return;
       if (from->is_graph_output()) {
