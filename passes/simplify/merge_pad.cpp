@@ -5,11 +5,16 @@
 //
 // Exact cases only. Conv: zeros on the spatial axes. AveragePool: the same, where it counts its own
 // padding or has none, and no ceil_mode. MaxPool: -inf, or zeros where the input is never
-// negative, so that no padding ever wins. Does nothing else; also where the Pad crops, or a pool
+// negative, so that no padding ever wins. Merges nothing else; nor where the Pad crops, or a pool
 // would have a window of padding alone.
+//
+// ONNX Runtime 1.31 merges zeros into any pool, whatever the pool takes padding for, and refuses
+// the model where a window would be padding alone. Zeros in front of other pools therefore become
+// -0.0, which it takes for no zeros.
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/half.h"
 #include "core/ops/pad.h"
 #include "passes/simplify/rewrite.h"
 #include "passes/simplify/simplify.h"
@@ -142,6 +147,30 @@ bool merge(Model& model, Node& layer) {
   return true;
 }
 
+// Whether `pad` pads with 0, and not with -0.
+bool pads_with_zeros(const Node& pad) {
+  if (pad.string_attribute("mode", "constant") != "constant") return false;
+  const Value* value = pad.input(2);
+  if (value == nullptr) return true;
+  if (value->constant() == nullptr || value->constant()->size() != 1) return false;
+  const float number = to_floats(*value->constant())[0];
+  return number == 0 && !std::signbit(number);
+}
+
+// Keeps ONNX Runtime from merging zeros into `pool`. Returns whether that took a change.
+bool keep_apart(Model& model, Node& pool) {
+  if (!is_op(model, pool, "MaxPool") && !is_op(model, pool, "AveragePool")) return false;
+  Node* pad = pool.input(0) == nullptr ? nullptr : pool.input(0)->producer();
+  if (pad != nullptr && is_op(model, *pad, "Cast")) pad = pad->input(0)->producer();
+  if (pad == nullptr || !is_op(model, *pad, "Pad", 11) || pad->input(0) == nullptr) return false;
+  const DType dtype = pad->input(0)->type.dtype;
+  if ((dtype != DType::kFloat && !is_half(dtype)) || !pads_with_zeros(*pad)) return false;
+  const Tensor zero = Tensor::scalar(-0.0f);
+  pad->set_input(2, add_constant(model, *pad->graph(), pad->output()->name() + "_value",
+                                 is_half(dtype) ? float_to_half(zero, dtype) : zero));
+  return true;
+}
+
 struct MergePad : Pass {
   PassResult run(Model& model, PassContext&) override {
     PassResult result;
@@ -149,8 +178,9 @@ struct MergePad : Pass {
     for_each_node(*model.graph, [&](Node& node) {
       // A row of Pads goes one by one.
       while (merge(model, node)) ++merged;
+      result.changed |= keep_apart(model, node);
     });
-    result.changed = merged > 0;
+    result.changed |= merged > 0;
     return result;
   }
 };

@@ -109,3 +109,30 @@ def test_int8_data_that_is_moved_for_readers_in_float(move):
     model = model_of(nodes, [2, 9, 9, 8], ["c", "e"], arrays, opset=21)
     x = floats(2, 9, 9, 8)
     check_as_told(model, dwindle.quantize(model, [{"x": x}], activations="int8"), x, 25)
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0, 0, 0, 1, 1], [0, 0, 1, 1, 0, 0, 3, 3]])
+@pytest.mark.parametrize("pool", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("between", [[], ["Identity"], ["Cast"]])
+def test_zeros_in_front_of_a_pool_stay_zeros(pool, between, pads):
+    """ONNX Runtime merges a Pad into the pool, which takes no zeros; or refuses the model."""
+    nodes = [helper.make_node("Pad", ["c", "pads"], ["p"])]
+    for op in between:
+        to = {"to": TensorProto.FLOAT} if op == "Cast" else {}
+        nodes.append(helper.make_node(op, [nodes[-1].output[0]], ["q"], **to))
+    last = nodes[-1].output[0]
+    nodes.append(helper.make_node(pool, [last], ["y"], kernel_shape=[2, 2], pads=[1, 0, 0, 0]))
+    nodes.insert(0, helper.make_node("Conv", ["x", "w", "b"], ["c"], "conv"))
+    arrays = {
+        "w": floats(4, 3, 1, 1, scale=0.1),
+        "b": np.float32([-3, -2, -4, -3]),
+        "pads": np.array(pads, np.int64),
+    }
+    model = model_of(nodes, ["N", 3, 6, 6], ["y"], arrays)
+    x = floats(2, 3, 6, 6)
+    want = dwindle.from_onnx(model).run({"x": x})["y"].ravel()
+    assert (pool != "MaxPool") or want.max() == 0
+    assert np.allclose(in_runtime(dwindle.simplify(model).to_bytes(), x), want, atol=1e-5)
+    for options in ({}, {"activations": "int8"}, {"activations": "int16"}):
+        small = dwindle.quantize(model, {"x": x}, may_grow=True, **options)
+        assert sqnr(want, in_runtime(small.to_bytes(), x)) > 30
