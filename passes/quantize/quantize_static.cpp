@@ -169,10 +169,14 @@ class QuantizeStatic : public Pass {
         scheme_.least_output_sqnr);
     if (!found.weights_db) return in_vain + "activations of 16 bits or none keep more";
     const bool coarse = dtype_bits(scheme_.weights.dtype) < 8;
-    return in_vain + fmt::format("rounding the weights alone leaves {:.1f}; {} keep more",
-                                 *found.weights_db,
-                                 coarse ? "weights of more bits or in smaller blocks"
-                                        : "layers left in float (exclude)");
+    const std::string weights =
+        *found.weights_db < kNothingLeft
+            ? "rounding the weights alone makes infinities or NaN"
+            : fmt::format("rounding the weights alone leaves {:.1f}", *found.weights_db);
+    return in_vain + weights + "; " +
+           (coarse ? "weights of more bits or in smaller blocks"
+                   : "layers left in float (exclude)") +
+           " keep more";
   }
 
   Statistics observe(const Model& model, const Placement& placement, const PassContext& context,

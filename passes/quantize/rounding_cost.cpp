@@ -14,6 +14,8 @@ constexpr double kMostOfWeights = 0.8;
 // So many times the noise of such weights is what values must make to be worth a search: less of it
 // would leave the outputs much the same.
 constexpr double kWorthSearching = 3;
+// Noise by signal of an output that weights have taken already: 6 dB are left.
+constexpr double kLost = 0.25;
 
 }  // namespace
 
@@ -149,7 +151,7 @@ void RoundingCost::choose_bearable() {
     const double noise = weights.ratio();
     if (noise <= kMostOfWeights * allowed_) {
       bearable_[name] = allowed_ - noise;
-    } else if (whole.at(name).ratio() - noise > kWorthSearching * noise) {
+    } else if (noise < kLost && whole.at(name).ratio() - noise > kWorthSearching * noise) {
       bearable_[name] = noise;
     }
   }

@@ -28,9 +28,9 @@ class RoundingCost {
   // Of `values` of `model`, rounded as planned, on `feeds`; they and what else is given outlive
   // this.
   // Outputs can bear noise of `allowed` by signal, that of weights included. Where weights leave no
-  // room, values may cost as much as these; and if all of them together cost little more, then
-  // whatever they cost. `executors` run what FloatExecutor cannot. Raises Unsupported where they
-  // cannot either.
+  // room, values may cost as much as these; and if all of them together cost little more, or
+  // weights leave next to nothing, then whatever they cost. `executors` run what FloatExecutor
+  // cannot. Raises Unsupported where they cannot either.
   RoundingCost(const Model& model, const Plan& plan, const Values& values,
                const std::vector<Feed>& feeds, double allowed, const MakeExecutor& executors);
 

@@ -392,3 +392,18 @@ def test_where_weights_alone_would_be_none_the_model_stays():
     assert [note.split(":")[1] for note in notes(same)] == [
         " it stays in float (may-grow takes it nevertheless)"
     ]
+
+
+def test_an_output_that_weights_have_lost_already_costs_no_layer():
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["h"], "first"),
+        helper.make_node("MatMul", ["h", "w1"], ["y"], "second"),
+        helper.make_node("Reciprocal", ["y"], ["inverse"], "inverse"),
+    ]
+    model = model_of(nodes, [value("x", ["N", 64])], [weights(f"w{i}", 64, 64) for i in range(2)])
+    model.graph.output.append(value("inverse", None))
+    feeds = [{"x": RNG.standard_normal((64, 64)).astype(np.float32)} for _ in range(4)]
+    small = dwindle.quantize(model, feeds, weights="int4", may_grow=True)
+    assert not any("rounding '" in note for note in notes(small))
+    (advice,) = [note for note in notes(small) if note.startswith("no single activations")]
+    assert "rounding the weights alone leaves" in advice
